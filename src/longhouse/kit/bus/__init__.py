@@ -1,0 +1,1 @@
+"""The bus: a ring that wakes readers. One contract (`base`), one module per carrier."""
