@@ -1,0 +1,1 @@
+"""The words that server, device and clients speak. No I/O, no clock, no database."""
