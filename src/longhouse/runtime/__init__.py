@@ -1,0 +1,130 @@
+"""The agent library: one runtime, many durable agents. This is its public face.
+
+    from longhouse.runtime import Runtime, SQLiteJournal, Post, tool
+
+It knows no tenant, no user and no server. Two modules below it are public as well: the bodies of
+events are `longhouse.protocol.events`, the words of a scripted model are `models.scripted`. What is
+named in neither place may change without notice.
+"""
+
+from longhouse.kit.clock import Clock, ManualClock, SystemClock
+from longhouse.protocol.events import (
+    AgentState,
+    Channel,
+    Delta,
+    DoneReason,
+    Event,
+    Outcome,
+    Severity,
+    Todo,
+    TodoStatus,
+    Usage,
+)
+from longhouse.runtime.agent import (
+    Agent,
+    AgentExists,
+    AlreadyDecided,
+    Moment,
+    NoSuchApproval,
+    NoSuchSnapshot,
+    NotForkable,
+    SnapshotExists,
+    Status,
+    Unanswered,
+)
+from longhouse.runtime.hooks import Allow, Ask, Change, Deny, Hook, Supply, ToolUse
+from longhouse.runtime.journals.base import Fenced, Journal, NoSuchPoint, UnknownAgent
+from longhouse.runtime.journals.memory import MemoryJournal
+from longhouse.runtime.journals.sqlite import SQLiteJournal
+from longhouse.runtime.mcp.server import McpServer
+from longhouse.runtime.model import (
+    Model,
+    ModelError,
+    ModelRefused,
+    ModelRequest,
+    ModelResponse,
+    Models,
+    ModelUnavailable,
+)
+from longhouse.runtime.models.environment import EnvironmentModels, ModelEnvironment
+from longhouse.runtime.models.fixed import FixedModels
+from longhouse.runtime.models.scripted import ScriptedModel
+from longhouse.runtime.posts import (
+    DEFAULT_TOOLS,
+    Limits,
+    Mode,
+    Permissions,
+    Post,
+    Rule,
+    Verdict,
+)
+from longhouse.runtime.runtime import Runtime, UnknownPost
+from longhouse.runtime.sandbox.base import Sandbox, SandboxRefused
+from longhouse.runtime.tools.base import Tool, ToolContext, ToolFailed, ToolResult, tool
+
+__all__ = [
+    "DEFAULT_TOOLS",
+    "Agent",
+    "AgentExists",
+    "AgentState",
+    "Allow",
+    "AlreadyDecided",
+    "Ask",
+    "Change",
+    "Channel",
+    "Clock",
+    "Delta",
+    "Deny",
+    "DoneReason",
+    "EnvironmentModels",
+    "Event",
+    "Fenced",
+    "FixedModels",
+    "Hook",
+    "Journal",
+    "Limits",
+    "ManualClock",
+    "McpServer",
+    "MemoryJournal",
+    "Mode",
+    "Model",
+    "ModelEnvironment",
+    "ModelError",
+    "ModelRefused",
+    "ModelRequest",
+    "ModelResponse",
+    "ModelUnavailable",
+    "Models",
+    "Moment",
+    "NoSuchApproval",
+    "NoSuchPoint",
+    "NoSuchSnapshot",
+    "NotForkable",
+    "Outcome",
+    "Permissions",
+    "Post",
+    "Rule",
+    "Runtime",
+    "SQLiteJournal",
+    "Sandbox",
+    "SandboxRefused",
+    "ScriptedModel",
+    "Severity",
+    "SnapshotExists",
+    "Status",
+    "Supply",
+    "SystemClock",
+    "Todo",
+    "TodoStatus",
+    "Tool",
+    "ToolContext",
+    "ToolFailed",
+    "ToolResult",
+    "ToolUse",
+    "Unanswered",
+    "UnknownAgent",
+    "UnknownPost",
+    "Usage",
+    "Verdict",
+    "tool",
+]

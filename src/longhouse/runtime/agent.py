@@ -1,0 +1,582 @@
+"""An agent's public face: send, subscribe, decide, status, interrupt.
+
+Got from `Runtime.agent`. Everything said to an agent goes through its journal, so it holds whether
+the turn runs here, in another process, or not yet. The work itself is in `turn`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from longhouse.kit.bus.base import BusClosed
+from longhouse.kit.errors import Conflict, InvalidInput, LonghouseError, NotFound
+from longhouse.kit.follow import Beat, Item, Live, follow
+from longhouse.kit.ids import new_id
+from longhouse.protocol.events import (
+    CHANNELS,
+    AgentForked,
+    AgentState,
+    Body,
+    Channel,
+    Delta,
+    Done,
+    DoneReason,
+    Draft,
+    Event,
+    InterruptRequested,
+    JsonObject,
+    MessageReceived,
+    PermissionDecided,
+    PermissionRequired,
+    SnapshotTaken,
+    StateChanged,
+    StepStarted,
+    Text,
+    Todo,
+    Usage,
+    decode_delta,
+    types_on,
+)
+from longhouse.runtime.context import Context
+from longhouse.runtime.journals.base import (
+    DuplicateKey,
+    Fenced,
+    UnknownAgent,
+    check_point,
+    delta_topic,
+    ring_topic,
+)
+from longhouse.runtime.ledger import Ledger, Listener
+from longhouse.runtime.loop import Rest, next_action
+from longhouse.runtime.model import AssistantMessage, Message
+from longhouse.runtime.posts import Limits
+from longhouse.runtime.services import Services
+from longhouse.runtime.tasks import ended
+from longhouse.runtime.tools.shells import Shells
+from longhouse.runtime.turn import Turn
+
+logger = logging.getLogger(__name__)
+
+LONGEST_ID = 512  # characters of an agent id
+LONGEST_NAME = 128  # characters of a snapshot's name
+PAGE = 500  # events read at once for a subscriber
+LOOK_SECONDS = 15.0  # how often an agent at rest looks for what other processes wrote
+BEAT_SECONDS = 15.0  # how often a subscriber looks at the journal without being rung
+
+
+class NoSuchApproval(NotFound):
+    """No call of that id waits for a decision."""
+
+    code = "no-such-approval"
+    title = "Nothing waits for this decision"
+
+
+class AlreadyDecided(Conflict):
+    """The call was decided or ended before; nothing was changed."""
+
+    code = "already-decided"
+    title = "This call is decided already"
+
+
+class Unanswered(Conflict):
+    """A message got no answer; why, and whether it still may, is in the detail."""
+
+    code = "unanswered"
+    title = "The message was not answered"
+
+
+class NotForkable(Conflict):
+    """There is no safe point here: a tool call is open, or an answer half told."""
+
+    code = "not-forkable"
+    title = "The agent cannot be forked here"
+
+
+class AgentExists(Conflict):
+    """There is an agent of that id; nothing was changed."""
+
+    code = "agent-exists"
+    title = "There is an agent of that id"
+
+
+class SnapshotExists(Conflict):
+    """The agent has a snapshot of that name; nothing was changed."""
+
+    code = "snapshot-exists"
+    title = "There is a snapshot of that name"
+
+
+class NoSuchSnapshot(NotFound):
+    """The agent has no snapshot of that name."""
+
+    code = "no-such-snapshot"
+    title = "No such snapshot"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Status:
+    """An agent at a glance."""
+
+    agent_id: str
+    post: str
+    metadata: JsonObject
+    state: AgentState
+    turn: int
+    step: int
+    seq: int
+    todos: tuple[Todo, ...]
+    approvals: tuple[PermissionRequired, ...]  # what waits for a person
+    usage: Usage
+    done: Done | None  # how the last turn ended
+    lineage: tuple[AgentForked, ...]  # the forks it comes from, the oldest first
+    snapshots: dict[str, int]  # name -> number
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """An agent as it was after some event. Looking at it changes nothing."""
+
+    status: Status
+    messages: tuple[Message, ...]  # what the model had been told, and said
+    forkable: bool
+
+
+Opener: TypeAlias = Callable[[str], Awaitable["Agent"]]
+"""agent id -> the agent, open."""
+
+
+class Agent:
+    """A durable agent. All methods may be called at any time."""
+
+    def __init__(self, agent_id: str, services: Services, opener: Opener | None = None) -> None:
+        """`opener` opens its forks; without one it cannot be forked."""
+        self.id = agent_id
+        self._opener = opener
+        self._services = services
+        self._ledger = Ledger(agent_id, services.journal)
+        self._shells = Shells(services.clock)
+        self._turn = Turn(agent_id, services, self._ledger, shells=self._shells)
+        self._running = asyncio.Lock()
+        self._wanted = asyncio.Event()
+        self._at_rest = asyncio.Event()
+        self._broken = asyncio.Event()  # it does not go on by itself: `_failure` says why
+        self._driver: asyncio.Task[None] | None = None
+        self._failure: Exception | None = None
+
+    async def send(self, text: str, *, message_id: str | None = None, sender: str = "") -> str:
+        """Give the agent a message; it is durable when this returns. The message's id.
+
+        During a turn it reaches the model at the next step. A `message_id` that was used before
+        changes nothing.
+        """
+        message_id = message_id or new_id("msg")
+        await self._receive(MessageReceived(message_id=message_id, text=text, sender=sender))
+        return message_id
+
+    async def ask(self, text: str, *, message_id: str | None = None, sender: str = "") -> str:
+        """Give the agent a message and wait for its answer: the text that ended its turn.
+
+        The message gets a turn of its own, after those before it, so that of many who ask at once
+        each gets the answer to what they asked. With a `message_id` that was used before, it waits
+        for the answer to that message. Raises `Unanswered` when the turn ends otherwise, and what
+        stopped the agent, if anything did.
+        """
+        since = 0 if message_id else self._ledger.context.seq
+        message_id = message_id or new_id("msg")
+        await self._receive(
+            MessageReceived(message_id=message_id, text=text, sender=sender, alone=True)
+        )
+        answer = asyncio.create_task(self._answer_to(message_id, since))
+        broken = asyncio.create_task(self._broken.wait())
+        try:
+            await asyncio.wait({answer, broken}, return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            raise self._failure or Unanswered(
+                "The agent was put away before it answered.",
+                hint="The message is in its journal, and is answered once the agent is opened.",
+            )
+        finally:
+            for task in (answer, broken):
+                task.cancel()
+                await ended(task)
+
+    async def decide(
+        self, call_id: str, decision: Literal["allow", "deny"], *, note: str = "", by: str = ""
+    ) -> None:
+        """Allow or deny a call that waits. Raises `NoSuchApproval`, `AlreadyDecided`."""
+        await self._ledger.catch_up()
+        context = self._ledger.context
+        if call_id not in context.call_ids:
+            raise NoSuchApproval(f"This agent has no call {call_id!r}.")
+        if all(required.call_id != call_id for required in context.approvals()):
+            self._wake()  # whoever decided may not have got to it
+            raise AlreadyDecided(f"Call {call_id!r} does not wait for a decision.")
+        body = PermissionDecided(call_id=call_id, decision=decision, note=note, by=by)
+        try:
+            await self._ledger.post(body)
+        except DuplicateKey:
+            self._wake()
+            raise AlreadyDecided(f"Call {call_id!r} was decided before.") from None
+        self._wake()
+
+    async def interrupt(self, *, by: str = "") -> None:
+        """Stop the turn that runs or waits; without one, nothing happens."""
+        await self._ledger.catch_up()
+        context = self._ledger.context
+        if context.turn_open or context.fresh:
+            await self._ledger.post(InterruptRequested(by=by))
+            self._wake()
+
+    async def status(self) -> Status:
+        """Where the agent stands."""
+        await self._ledger.catch_up()
+        return _status(self.id, self._ledger.context)
+
+    async def todos(self) -> tuple[Todo, ...]:
+        """The agent's plan."""
+        return (await self.status()).todos
+
+    async def snapshot(self, name: str) -> SnapshotTaken:
+        """Give the present moment a name, for `fork` and `at`.
+
+        Raises `NotForkable` in the middle of a tool call, `SnapshotExists`.
+        """
+        if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
+            raise InvalidInput(
+                f"{name[:40]!r} cannot be a snapshot's name.",
+                hint=f"Use 1 to {LONGEST_NAME} printable characters.",
+            )
+        await self._ledger.catch_up()
+        taken = SnapshotTaken(name=name, at=self._safe_point(None))
+        try:
+            await self._ledger.post(taken)
+        except DuplicateKey:
+            raise SnapshotExists(f"Agent {self.id!r} has a snapshot {name!r} already.") from None
+        return taken
+
+    async def fork(
+        self,
+        *,
+        at: int | str | None = None,
+        id: str | None = None,  # noqa: A002 - the agent's, as everywhere
+        metadata: JsonObject | None = None,
+    ) -> Agent:
+        """A new agent with this one's past up to a point, and a future of its own; it is at rest.
+
+        `at`: an event's number, a snapshot's name, or now. The past is shared and not copied. The
+        workspace is the fork's own and begins empty. A turn that was open at that point is not
+        continued. `metadata` comes on top of this one's. Raises `NotForkable` where a tool call is
+        open, and says where none is; `NoSuchPoint`, `NoSuchSnapshot`, `AgentExists`.
+        """
+        if self._opener is None:
+            raise InvalidInput("A sub-agent cannot be forked.", hint="Fork the agent it works for.")
+        agent_id = new_id("agent") if id is None else id
+        check_agent_id(agent_id)
+        await self._ledger.catch_up()
+        forked = AgentForked(
+            agent_id=agent_id,
+            parent=self.id,
+            at=self._safe_point(at),
+            snapshot=at if isinstance(at, str) else "",
+            metadata={**self._ledger.context.metadata, **(metadata or {})},
+        )
+        drafts = [Draft(body) for body in (forked, *self._closing(forked.at))]
+        if not await self._services.journal.fork(self.id, agent_id, drafts, at=forked.at):
+            raise AgentExists(f"There is an agent {agent_id!r} already.")
+        return await self._opener(agent_id)
+
+    async def at(self, point: int | str) -> Moment:
+        """The agent as it was after an event, by number or by a snapshot's name: to read only.
+
+        Raises `NoSuchPoint`, `NoSuchSnapshot`.
+        """
+        await self._ledger.catch_up()
+        seq = self._number(point)
+        past = Context()
+        past.apply(await self._services.journal.read(self.id, limit=seq))
+        return Moment(
+            status=_status(self.id, past),
+            messages=tuple(past.messages),
+            forkable=past.point(seq).safe,
+        )
+
+    def last_words(self) -> str:
+        """The text of the model's last answer, as far as this process knows the journal."""
+        for message in reversed(self._ledger.context.messages):
+            if isinstance(message, AssistantMessage):
+                return "".join(part.text for part in message.blocks if isinstance(part, Text))
+        return ""
+
+    async def subscribe(
+        self,
+        *channels: Channel | str,
+        since: int = 0,
+        types: Sequence[str] | None = None,
+        deltas: bool = False,
+    ) -> AsyncGenerator[Event | Delta, None]:
+        """Events above number `since`, then live ones, for ever; each once, without a gap.
+
+        `channels`: none means all. `types`: only these. `deltas`: live fragments too. A reader that
+        does not read costs a bounded buffer and slows nobody.
+        """
+        wanted = _types(channels, types)
+        live = (delta_topic(self.id),) if deltas else ()
+
+        async def read(after: int) -> Sequence[Event]:
+            return await self._services.journal.read(self.id, after=after, limit=PAGE, types=wanted)
+
+        with (
+            self._services.bus.subscribe(ring_topic(self.id), *live) as subscription,
+            suppress(BusClosed),
+        ):
+            stream = follow(
+                read,
+                subscription,
+                after=since,
+                position=lambda event: event.seq,
+                heartbeat=BEAT_SECONDS,
+                live_topics=live,
+                page_size=PAGE,
+            )
+            async with aclosing(stream) as items:
+                async for item in items:
+                    match item:
+                        case Item(event):
+                            yield event
+                        case Live(payload):
+                            yield decode_delta(payload)
+                        case Beat():
+                            pass
+
+    def on(self, event_type: str, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with each new `control` or `monitor` event of a type. Returns the undo.
+
+        A listener that fails is logged and does not disturb the agent.
+        """
+        if CHANNELS.get(event_type) not in {Channel.CONTROL, Channel.MONITOR}:
+            known = ", ".join(types_on((Channel.CONTROL, Channel.MONITOR)))
+            raise InvalidInput(f"There is no event {event_type!r} to listen to.", hint=known)
+        return self._ledger.listen(event_type, listener)
+
+    async def rest(self) -> AgentState:
+        """Wait until nothing more will happen by itself. Raises what stopped the agent, if any."""
+        if self._driver is not None:
+            await self._at_rest.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self._ledger.context.state
+
+    def _number(self, at: int | str | None) -> int:
+        """The event's number that a caller means."""
+        context = self._ledger.context
+        if at is None:
+            return context.seq
+        if isinstance(at, str):
+            if at not in context.snapshots:
+                known = ", ".join(context.snapshots) or "none"
+                raise NoSuchSnapshot(f"There is no snapshot {at!r}.", hint=f"Snapshots: {known}.")
+            return context.snapshots[at]
+        check_point(self.id, at, context.seq)
+        return at
+
+    def _safe_point(self, at: int | str | None) -> int:
+        context, seq = self._ledger.context, self._number(at)
+        if context.point(seq).safe:
+            return seq
+        before = context.safe_before(seq)
+        raise NotForkable(
+            f"After event {seq} a tool call is open, or an answer is half told: a fork could "
+            "neither finish it nor know whether it happened.",
+            hint=f"Fork after event {before}, the last safe point before it, or wait until the "
+            "call has its result.",
+        )
+
+    def _closing(self, at: int) -> list[Body]:
+        """What ends, in the fork, the turn that was open when it was forked."""
+        point = self._ledger.context.point(at)
+        bodies: list[Body] = []
+        if point.turn:
+            detail = f"Forked from {self.id}."
+            bodies.append(Done(reason=DoneReason.INTERRUPTED, turn=point.turn, detail=detail))
+        if point.state is not AgentState.READY:
+            bodies.append(StateChanged(before=point.state, after=AgentState.READY))
+        return bodies
+
+    async def _receive(self, message: MessageReceived) -> None:
+        if not message.text.strip():
+            raise InvalidInput("The message is empty.", hint="Say what the agent should do.")
+        with suppress(DuplicateKey):
+            await self._ledger.post(message)
+        self._wake()
+
+    async def _answer_to(self, message_id: str, since: int) -> str:
+        """The text of the last answer of the turn that took this message in."""
+        received = told = False
+        words: dict[int, str] = {}  # step -> text
+        async with aclosing(self.subscribe(since=since, types=_OF_ANSWERS)) as events:
+            async for event in events:
+                match event.body if isinstance(event, Event) else None:
+                    case MessageReceived() as body:
+                        received = received or body.message_id == message_id
+                    case StepStarted() as body:
+                        told = told or message_id in body.messages
+                    case Text() as body if told:
+                        words[body.step] = words.get(body.step, "") + body.text
+                    case InterruptRequested() if received and not told:
+                        raise Unanswered(
+                            "An interrupt came before this message's turn.",
+                            hint="The agent reads the message at its next turn.",
+                        )
+                    case Done() as body if told:
+                        return _answer(body, words)
+        raise Unanswered("The runtime was closed before the agent answered.")
+
+    # --- what a runtime or a server calls -----------------------------------------------------
+
+    async def open(self) -> None:
+        """Read the journal; where agents drive themselves, go on with an unfinished turn."""
+        await self._ledger.catch_up()
+        if self._ledger.context.seq == 0:
+            raise UnknownAgent(f"There is no agent {self.id!r}.")
+        if self._services.drive:
+            self._driver = asyncio.create_task(self._drive(), name=f"agent {self.id[:40]}")
+            self._wake()
+
+    async def run(self) -> AgentState:
+        """Go on until the agent rests: ready, or waiting for a person. Parked: still working.
+
+        Raises `Fenced` when another process took the agent over.
+        """
+        async with self._running:
+            try:
+                await self._turn.run()
+            except Fenced:
+                await self._shells.end_all("its agent was taken over by another process")
+                raise
+            return self._ledger.context.state
+
+    async def park(self) -> None:
+        """Stop at the next safe point between two actions; the next `run` goes on from there."""
+        self._turn.park()
+        async with self._running:
+            pass
+
+    async def close(self) -> None:
+        """Put the agent away. What it was doing is cut off, and taken up at the next opening.
+
+        Its background commands end for good.
+        """
+        if self._driver is not None:
+            self._driver.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._driver
+            self._at_rest.set()
+        self._broken.set()
+        await self._shells.end_all("its agent was put away")
+        self._ledger.close()
+
+    def _wake(self) -> None:
+        if self._driver is not None and self._driver.done():
+            return  # put away, or taken over by another process: nothing here can go on
+        self._failure = None
+        self._broken.clear()
+        self._at_rest.clear()
+        self._wanted.set()
+
+    async def _drive(self) -> None:
+        while True:
+            try:
+                await self._awaited()
+                self._wanted.clear()
+                await self.run()
+            except Fenced as error:
+                self._failure = error
+                self._broken.set()
+                self._at_rest.set()
+                return
+            except Exception as error:  # a task boundary: `rest` raises it to whoever waits
+                logger.exception("agent %s stopped", self.id)
+                self._failure = error
+                self._broken.set()
+            if not self._wanted.is_set():
+                self._at_rest.set()
+
+    async def _awaited(self) -> None:
+        """Wait until there may be something to do: said here, or by another process."""
+        while not self._wanted.is_set():
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._wanted.wait()
+            except TimeoutError:
+                if await self._has_news():
+                    self._wake()
+
+    async def _has_news(self) -> bool:
+        """Whether another process wrote what is to be acted on. Raises `Fenced`."""
+        try:
+            head = await self._services.journal.head(self.id)
+            await self._ledger.catch_up()
+        except LonghouseError:  # a journal that cannot be read now may be readable later
+            logger.warning("agent %s could not look at its journal", self.id, exc_info=True)
+            return False
+        # Before anything is begun: the first write would be refused, but after a model call.
+        if head is None or self._ledger.epoch not in {0, head.epoch}:
+            raise Fenced(f"Agent {self.id!r} was taken over or deleted by another process.")
+        action = next_action(self._ledger.context, Limits(), now=self._ledger.context.time)
+        return not isinstance(action, Rest)
+
+
+def check_agent_id(agent_id: str) -> None:
+    """Raises `InvalidInput` unless the text can be an agent's id."""
+    if not agent_id.strip() or len(agent_id) > LONGEST_ID or not agent_id.isprintable():
+        raise InvalidInput(
+            f"{agent_id[:40]!r} cannot be an agent's id.",
+            hint=f"Use 1 to {LONGEST_ID} printable characters.",
+        )
+
+
+def _status(agent_id: str, context: Context) -> Status:
+    return Status(
+        agent_id=agent_id,
+        post=context.post,
+        metadata=context.metadata,
+        state=context.state,
+        turn=context.turn,
+        step=context.step,
+        seq=context.seq,
+        todos=context.todos,
+        approvals=tuple(context.approvals()),
+        usage=context.usage,
+        done=context.done,
+        lineage=context.lineage,
+        snapshots=dict(context.snapshots),
+    )
+
+
+_OF_ANSWERS = ("message", "step_started", "text", "interrupt_requested", "done")
+
+
+def _answer(done: Done, words: dict[int, str]) -> str:
+    if done.reason is not DoneReason.COMPLETED:
+        raise Unanswered(f"The turn ended without an answer: {done.detail or done.reason}.")
+    return words[max(words)] if words else ""
+
+
+def _types(
+    channels: Sequence[Channel | str], types: Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """The event types a subscription wants; None for all."""
+    if not channels and types is None:
+        return None
+    try:
+        on_channels = types_on([Channel(channel) for channel in channels or tuple(Channel)])
+    except ValueError as error:
+        known = ", ".join(Channel)
+        raise InvalidInput(f"{error}.", hint=f"The channels are: {known}.") from None
+    return on_channels if types is None else tuple(kind for kind in types if kind in on_channels)

@@ -1,0 +1,125 @@
+"""Sub-agents: an agent's errand, run by an agent of its own, within the limits of who sent it.
+
+Called by the runtime for the tool `task_run`. The sub-agent has its own journal, so a crash loses
+nothing of it; it works in its parent's workspace, with no tool and no permission that its parent
+has not; what it must ask, its parent's people are asked. It does not outlive the errand.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Literal
+
+import msgspec
+
+from longhouse.kit.errors import LonghouseError
+from longhouse.protocol.events import AgentCreated, AgentState, DoneReason, Draft
+from longhouse.runtime.agent import Agent
+from longhouse.runtime.posts import Post
+from longhouse.runtime.sandbox import egress_hosts
+from longhouse.runtime.services import Errand, PostSource, Services
+from longhouse.runtime.tasks import ended
+from longhouse.runtime.tools.base import ToolFailed
+
+DEEPEST = 3  # sub-agents of sub-agents: deeper is a loop more often than a plan
+
+
+async def delegate(services: Services, errand: Errand) -> str:
+    """Run the errand to its end; the sub-agent's last words. Raises `ToolFailed`."""
+    depth = int(errand.parent_metadata.get("depth", 0)) + 1
+    if depth > DEEPEST:
+        raise ToolFailed(f"Sub-agents go {DEEPEST} deep at the most. Do this part yourself.")
+    agent = await _open(services, errand, depth)
+    try:
+        await agent.send(errand.prompt, message_id=errand.call_id)
+        while await agent.run() is AgentState.WAITING:
+            await _ask_parent(agent, errand)
+        return await _answer(agent)
+    except asyncio.CancelledError:
+        if errand.interrupted():
+            await ended(asyncio.ensure_future(_stop(agent)))
+        raise
+    finally:
+        await agent.close()
+
+
+def sub_agent_id(parent_id: str, call_id: str) -> str:
+    """The id of the agent that does the errand of a call."""
+    return f"{parent_id}/{call_id}"
+
+
+async def _open(services: Services, errand: Errand, depth: int) -> Agent:
+    agent_id = sub_agent_id(errand.parent_id, errand.call_id)
+    own = replace(services, drive=False, post=_narrowed(services, errand))
+    try:
+        await own.post(agent_id, errand.post)
+    except LonghouseError as error:
+        raise ToolFailed(str(error)) from error
+    # `workspace` names the agent whose workspace it is: the first of the chain.
+    root = errand.parent_metadata.get("workspace", errand.parent_id)
+    metadata = {"parent": errand.parent_id, "depth": depth, "workspace": root}
+    created = AgentCreated(agent_id=agent_id, post=errand.post, metadata=metadata)
+    await services.journal.create(agent_id, [Draft(created)])
+    agent = Agent(agent_id, own)
+    await agent.open()
+    return agent
+
+
+def _narrowed(services: Services, errand: Errand) -> PostSource:
+    async def find(agent_id: str, name: str) -> Post:
+        return narrow(await services.post(agent_id, name), errand.within)
+
+    return find
+
+
+def narrow(post: Post, within: Post) -> Post:
+    """The post with no tool, host, permission or limit that `within` has not."""
+    allowed, outer = post.limits, within.limits
+    return replace(
+        post,
+        tools=tuple(name for name in post.tools if name in within.tools),
+        hosts=egress_hosts.in_common(post.hosts, within.hosts),
+        permissions=replace(post.permissions, within=within.permissions),
+        limits=replace(
+            allowed,
+            steps=min(allowed.steps, outer.steps),
+            tokens=min(allowed.tokens, outer.tokens),
+            wall_seconds=min(allowed.wall_seconds, outer.wall_seconds),
+        ),
+    )
+
+
+async def _ask_parent(agent: Agent, errand: Errand) -> None:
+    """Put every approval before the parent's people, all at once."""
+    status = await agent.status()
+
+    async def ask(call_id: str) -> None:
+        required = next(one for one in status.approvals if one.call_id == call_id)
+        forwarded = msgspec.structs.replace(
+            required,
+            call_id=f"{errand.call_id}/{call_id}",
+            delegated_by=errand.call_id,
+            reason=f"sub-agent of post {errand.post}: {required.reason}",
+        )
+        decided = await errand.ask(forwarded)
+        decision: Literal["allow", "deny"] = "allow" if decided.decision == "allow" else "deny"
+        await agent.decide(call_id, decision, note=decided.note, by=decided.by)
+
+    async with asyncio.TaskGroup() as asking:
+        for required in status.approvals:
+            asking.create_task(ask(required.call_id))
+
+
+async def _answer(agent: Agent) -> str:
+    status = await agent.status()
+    done = status.done
+    if done is None or done.reason is not DoneReason.COMPLETED:
+        reason = "it did not end" if done is None else f"{done.reason}: {done.detail}"
+        raise ToolFailed(f"The sub-agent could not finish ({reason}).", retryable=True)
+    return agent.last_words() or "(The sub-agent said nothing.)"
+
+
+async def _stop(agent: Agent) -> None:
+    await agent.interrupt()
+    await agent.run()

@@ -1,0 +1,170 @@
+"""An agent's hold on its journal: what is written, what others wrote, and the fold of both.
+
+Every event passes here once, in the order of its number, whoever wrote it: the agent's turn, a
+person's message, a decision taken in another process. Used by `agent` and `turn` only. It decides
+nothing and runs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from longhouse.protocol.events import (
+    Body,
+    Draft,
+    Event,
+    MessageReceived,
+    PermissionDecided,
+    PermissionRequired,
+    SnapshotTaken,
+)
+from longhouse.runtime.context import Context
+from longhouse.runtime.journals.base import Fenced, Journal
+from longhouse.runtime.tasks import finish
+
+logger = logging.getLogger(__name__)
+
+Listener: TypeAlias = Callable[[Event], Awaitable[None] | None]
+
+
+def decision_key(call_id: str) -> str:
+    """The journal key of a decision: one for each call, whoever decides."""
+    return f"decided:{call_id}"
+
+
+def message_key(message_id: str) -> str:
+    """The journal key of a message: sending it twice is sending it once."""
+    return f"message:{message_id}"
+
+
+def snapshot_key(name: str) -> str:
+    """The journal key of a snapshot: a name is given once."""
+    return f"snapshot:{name}"
+
+
+class Ledger:
+    """One agent's journal and the state it stands for."""
+
+    def __init__(self, agent_id: str, journal: Journal) -> None:
+        self.context = Context()
+        self.epoch = 0  # 0: not the writer
+        self.in_touch = False  # a write of ours has just shown what others wrote before it
+        self._agent_id = agent_id
+        self._journal = journal
+        self._lock = asyncio.Lock()
+        self._grown = asyncio.Event()
+        self._listeners: dict[str, list[Listener]] = {}
+        self._telling: set[asyncio.Task[None]] = set()
+
+    async def take(self) -> bool:
+        """Be the writer and know the present state. True when this was not the writer before.
+
+        Whether another took over since is told by the first write: it is refused.
+        """
+        taken = self.epoch == 0
+        if taken:
+            self.epoch = (await self._journal.acquire(self._agent_id)).epoch
+        if taken or not self.in_touch:
+            await self.catch_up()
+        return taken
+
+    async def append(self, *bodies: Body) -> None:
+        """Write as the writer. Raises `Fenced`, and `DuplicateKey` when somebody came first.
+
+        A cancellation waits until it is known what was written.
+        """
+        await finish(self._append([Draft(body, _key(body)) for body in bodies]))
+
+    async def post(self, body: Body) -> None:
+        """Write from outside. Raises `DuplicateKey`."""
+        async with self._lock:
+            draft = Draft(body, _key(body))
+            await self._follow_on(await self._journal.post(self._agent_id, [draft]))
+
+    async def catch_up(self) -> None:
+        """Take in what others wrote."""
+        async with self._lock:
+            self._take_in(await self._journal.read(self._agent_id, after=self.context.seq))
+
+    async def hear(self, seq: int) -> None:
+        """Take in what others wrote up to `seq`; our own writes are known already."""
+        async with self._lock:  # a ring of our own write comes before that write is folded in
+            known = seq <= self.context.seq
+        if not known:
+            await self.catch_up()
+
+    def listen(self, event_type: str, listener: Listener) -> Callable[[], None]:
+        """Tell `listener` of each new event of a type. Returns the undo."""
+        listeners = self._listeners.setdefault(event_type, [])
+        listeners.append(listener)
+        return lambda: listeners.remove(listener)
+
+    async def ask(self, required: PermissionRequired) -> PermissionDecided:
+        """Put a sub-agent's approval before this agent's people; their decision."""
+        if required.call_id not in self.context.delegated:
+            await self.append(required)
+        while True:
+            delegated = self.context.delegated.get(required.call_id)
+            if delegated is None:  # the turn ended meanwhile
+                return PermissionDecided(call_id=required.call_id, decision="cancelled")
+            if delegated.decided is not None:
+                return delegated.decided
+            self._grown.clear()
+            await self._grown.wait()
+
+    def close(self) -> None:
+        """Stop telling."""
+        for task in self._telling:
+            task.cancel()
+
+    async def _append(self, drafts: Sequence[Draft]) -> None:
+        if self.epoch == 0:
+            raise Fenced(f"Agent {self._agent_id!r} is not open for writing here.")
+        async with self._lock:
+            events = await self._journal.append(self._agent_id, drafts, epoch=self.epoch)
+            await self._follow_on(events)
+
+    async def _follow_on(self, events: Sequence[Event]) -> None:
+        """Take in what was just written here, after what others wrote before it."""
+        if missing := events[0].seq - self.context.seq - 1:
+            seq = self.context.seq
+            self._take_in(await self._journal.read(self._agent_id, after=seq, limit=missing))
+        self._take_in(events)
+        self.in_touch = True
+
+    def _take_in(self, events: Sequence[Event]) -> None:
+        self.context.apply(events)
+        self._grown.set()
+        if self._listeners:
+            self._tell(events)
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for event in events:
+            for listener in self._listeners.get(event.type, ()):
+                task = asyncio.create_task(_call(listener, event))
+                self._telling.add(task)
+                task.add_done_callback(self._telling.discard)
+
+
+def _key(body: Body) -> str | None:
+    match body:
+        case PermissionDecided():
+            return decision_key(body.call_id)
+        case MessageReceived():
+            return message_key(body.message_id)
+        case SnapshotTaken():
+            return snapshot_key(body.name)
+        case _:
+            return None
+
+
+async def _call(listener: Listener, event: Event) -> None:
+    try:
+        told = listener(event)
+        if told is not None:
+            await told
+    except Exception:  # somebody else's code; it is told of the agent and not the other way round
+        logger.exception("a listener of %s failed", event.type)

@@ -1,0 +1,238 @@
+"""The runtime: built once in a process, opens any number of agents.
+
+    async with Runtime(journal=SQLiteJournal("agents.db"), posts=[post], models=models) as runtime:
+        agent = await runtime.agent("user:123", post="assistant")
+        await agent.send("fix the failing test")
+
+Embedders use it as it is; the server hosts the same class on its own database. It knows no tenant,
+no user and no HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from longhouse.kit.bus.base import Bus
+from longhouse.kit.bus.memory import MemoryBus
+from longhouse.kit.clock import Clock, SystemClock
+from longhouse.kit.errors import NotFound
+from longhouse.protocol.events import AgentCreated, Draft, Event, JsonObject, ToolStart
+from longhouse.runtime.agent import Agent, check_agent_id
+from longhouse.runtime.delegation import delegate, sub_agent_id
+from longhouse.runtime.hooks import Hook
+from longhouse.runtime.journals.base import Journal, UnknownAgent
+from longhouse.runtime.journals.memory import MemoryJournal
+from longhouse.runtime.mcp.server import McpServer
+from longhouse.runtime.mcp.toolbox import Toolbox
+from longhouse.runtime.model import Models
+from longhouse.runtime.posts import Post
+from longhouse.runtime.sandbox.base import Sandbox
+from longhouse.runtime.sandbox.choose import choose
+from longhouse.runtime.sandbox.egress import Egress
+from longhouse.runtime.services import Errand, PostSource, Services, WorkspaceSource
+from longhouse.runtime.tools.base import Tool
+from longhouse.runtime.tools.outputs import Outputs
+from longhouse.runtime.tools.registry import builtin_tools
+
+
+class UnknownPost(NotFound):
+    """There is no post of that name."""
+
+    code = "unknown-post"
+    title = "No such post"
+
+
+class Runtime:
+    """Many durable agents over one journal."""
+
+    def __init__(
+        self,
+        *,
+        models: Models,
+        posts: Sequence[Post] | PostSource,
+        journal: Journal | None = None,
+        tools: Sequence[Tool] | None = None,
+        mcp: Sequence[McpServer] = (),
+        sandbox: Sandbox | None = None,
+        egress: Egress | None = None,
+        workspaces: Path | str | WorkspaceSource = Path(".longhouse/workspaces"),
+        outputs: Path | str | None = None,
+        skills: Sequence[Path | str] = (),
+        hooks: Sequence[Hook] = (),
+        bus: Bus | None = None,
+        clock: Clock | None = None,
+        drive: bool = True,
+    ) -> None:
+        """`posts` and `workspaces` may be functions, for embedders that keep them elsewhere.
+
+        `tools` come on top of the built-in ones; the tools of `mcp` servers come once a post that
+        names them is at work. `sandbox`: without one, the best that this machine
+        has is chosen when the runtime is entered. `egress` says which private networks the hosts
+        of posts may lie in; without one, none. `drive`: agents go on by themselves; without it
+        somebody calls `Agent.run`. The journal rings on this runtime's bus. `outputs`: the folder
+        of what is cut from tools' results; without one, `outputs` beside the workspaces' folder.
+        `skills`: folders with skills for all agents, besides those in their workspaces.
+        """
+        self._models = models
+        self._post = posts if callable(posts) else _from_list(posts)
+        self._journal = journal or MemoryJournal()
+        self._sandbox = sandbox
+        self._egress = egress or Egress()
+        self._workspace = workspaces if callable(workspaces) else _below(Path(workspaces))
+        self._outputs = Outputs(_outputs_folder(outputs, workspaces))
+        self._skills = tuple(Path(folder).absolute() for folder in skills)
+        self._hooks = tuple(hooks)
+        self._bus = bus or MemoryBus()
+        self._clock = clock or SystemClock()
+        self._toolbox = Toolbox((*builtin_tools(), *(tools or ())), mcp, self._clock)
+        self._drive = drive
+        self._journal.bus = self._bus
+        self._services: Services | None = None
+        self._agents: dict[str, Agent] = {}
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        self._services = Services(
+            journal=self._journal,
+            models=self._models,
+            tools=self._toolbox.tools,
+            parallel=self._toolbox.parallel,
+            sandbox=self._sandbox or await choose("auto"),
+            outputs=self._outputs,
+            skills=self._skills,
+            egress=self._egress,
+            bus=self._bus,
+            clock=self._clock,
+            post=self._equipped,
+            workspace=self._workspace,
+            hooks=self._hooks,
+            delegate=self._delegate,
+            drive=self._drive,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await asyncio.gather(*(agent.close() for agent in self._agents.values()))
+        self._agents.clear()
+        await self._toolbox.close()
+        await self._journal.close()
+
+    @property
+    def tools(self) -> tuple[Tool, ...]:
+        """All tools that posts may name; those of an MCP server once it was used."""
+        return tuple(self._toolbox.tools.values())
+
+    async def agent(
+        self, agent_id: str, *, post: str | None = None, metadata: JsonObject | None = None
+    ) -> Agent:
+        """Open an agent: the one of that id, or a new one when `post` is given.
+
+        Raises `UnknownAgent` when there is none and no `post`, `UnknownPost`, and `InvalidInput`
+        for an id that is empty, too long or has control characters. Any other text is fine: an id
+        is never a path.
+        """
+        services = self._entered()
+        check_agent_id(agent_id)
+        async with self._opening:
+            if (open_agent := self._agents.get(agent_id)) is not None:
+                return open_agent
+            if post is not None:
+                await self._create(agent_id, post, metadata or {})
+            agent = Agent(agent_id, services, self.agent)
+            await agent.open()
+            self._agents[agent_id] = agent
+            return agent
+
+    async def put_away(self, agent_id: str) -> None:
+        """Close an agent and forget it here; its journal stays."""
+        async with self._opening:
+            if (agent := self._agents.pop(agent_id, None)) is not None:
+                await agent.close()
+
+    async def delete(self, agent_id: str) -> None:
+        """Delete an agent and its sub-agents for good. Raises `UnknownAgent`.
+
+        What runs is cut off. Forks keep the past they share with it; its workspace is left to
+        whoever made it.
+        """
+        async with self._opening:
+            if (agent := self._agents.pop(agent_id, None)) is not None:
+                await agent.close()
+            errands = await self._journal.read(agent_id, types=["tool_start"])
+            if not await self._journal.delete(agent_id):
+                raise UnknownAgent(f"There is no agent {agent_id!r}.")
+            await self._outputs.forget(agent_id)
+            await self._delete_sub_agents(agent_id, errands)
+
+    async def _delete_sub_agents(self, agent_id: str, errands: Sequence[Event]) -> None:
+        for event in errands:
+            if isinstance(event.body, ToolStart) and event.body.name == "task_run":
+                sub_agent = sub_agent_id(agent_id, event.body.call_id)
+                deeper = await self._journal.read(sub_agent, types=["tool_start"])
+                if await self._journal.delete(sub_agent):
+                    await self._outputs.forget(sub_agent)
+                    await self._delete_sub_agents(sub_agent, deeper)
+
+    async def _delegate(self, errand: Errand) -> str:
+        return await delegate(self._entered(), errand)
+
+    async def _equipped(self, agent_id: str, name: str) -> Post:
+        return await self._toolbox.equip(await self._post(agent_id, name))
+
+    def _entered(self) -> Services:
+        if self._services is None:
+            raise RuntimeError("enter the runtime first: async with Runtime(…) as runtime")
+        return self._services
+
+    async def _create(self, agent_id: str, post: str, metadata: JsonObject) -> None:
+        if await self._journal.head(agent_id) is not None:
+            return
+        await self._post(agent_id, post)  # refuses an unknown one before anything is written
+        created = AgentCreated(agent_id=agent_id, post=post, metadata=metadata)
+        await self._journal.create(agent_id, [Draft(created)])
+
+
+def _outputs_folder(named: Path | str | None, workspaces: Path | str | WorkspaceSource) -> Path:
+    if named is not None:
+        return Path(named)
+    beside = Path(".longhouse/workspaces") if callable(workspaces) else Path(workspaces)
+    return beside.parent / "outputs"
+
+
+def _from_list(posts: Sequence[Post]) -> PostSource:
+    by_name = {post.name: post for post in posts}
+
+    async def find(agent_id: str, name: str) -> Post:
+        try:
+            return by_name[name]
+        except KeyError:
+            known = ", ".join(by_name) or "none"
+            raise UnknownPost(f"There is no post {name!r}.", hint=f"Posts: {known}.") from None
+
+    return find
+
+
+def _below(root: Path) -> WorkspaceSource:
+    root = root.absolute()
+
+    async def find(agent_id: str, metadata: JsonObject) -> Path:
+        # A digest: whatever the id says, its workspace is one directory right below the root.
+        owner = str(metadata.get("workspace", agent_id))  # a sub-agent works in its parent's
+        path = root / hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    return find
+
+
+__all__ = ["Runtime", "UnknownAgent", "UnknownPost", "check_agent_id"]

@@ -1,0 +1,1 @@
+"""The boundary that the operating system enforces around an agent's tools, and its kinds."""

@@ -1,0 +1,1 @@
+"""What agents can do: the tool port and the built-in tools."""

@@ -1,0 +1,158 @@
+"""What only the Landlock sandbox promises. Under root, its commands are run as `nobody`."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.runtime.sandbox.test_escapes import as_ordinary_user
+
+from longhouse.runtime.sandbox import landlock_guard
+from longhouse.runtime.sandbox.base import Command, SandboxLimits, SandboxRefused
+from longhouse.runtime.sandbox.egress import Egress
+from longhouse.runtime.sandbox.landlock import OLDEST_ABI, Landlocked
+
+pytestmark = [
+    pytest.mark.sandbox,
+    pytest.mark.skipif(landlock_guard.abi() < OLDEST_ABI, reason="this kernel's is too old"),
+]
+
+Work = Callable[[Landlocked, Path], Awaitable[dict[str, Any]]]
+
+
+def outcome(work: Work) -> dict[str, Any]:
+    """What `work` finds in a sandbox of an ordinary user, with a workspace."""
+
+    async def in_place(place: Path) -> dict[str, Any]:
+        workspace = place / "workspace"
+        workspace.mkdir()
+        return await work(Landlocked(), workspace)
+
+    return as_ordinary_user(lambda place: asyncio.run(in_place(place)))
+
+
+def sh(workspace: Path, script: str, **fields: Any) -> Command:
+    return Command(argv=("sh", "-c", f"{{ {script}\n}} 2>&1"), workspace=workspace, **fields)
+
+
+def test_git_and_python_work_in_it() -> None:
+    async def work(sandbox: Landlocked, workspace: Path) -> dict[str, Any]:
+        who = "-c user.name=x -c user.email=x@example.org"
+        script = (
+            "git init -q . && echo a > a && git add a\n"
+            f"git {who} commit -q -m first && git log --format=%s\n"
+            "sed -i s/a/b/ a && cat a\n"
+            'python3 -c \'import subprocess; print(subprocess.check_output(["echo", "c"]))\'\n'
+            "echo d > $TMPDIR/d && cat $TMPDIR/d && cd ~ && pwd"
+        )
+        done = await sandbox.run(sh(workspace, script))
+        return {"code": done.exit_code, "said": done.output.decode().splitlines()}
+
+    found = outcome(work)
+
+    assert found["said"][:4] == ["first", "b", "b'c\\n'", "d"]
+    assert found["code"] == 0
+
+
+def test_its_temporary_directory_ends_with_the_command() -> None:
+    async def work(sandbox: Landlocked, workspace: Path) -> dict[str, Any]:
+        done = await sandbox.run(sh(workspace, "touch $TMPDIR/x; echo $TMPDIR"))
+        return {"place": done.output.decode().strip()}
+
+    place = Path(outcome(work)["place"])
+
+    assert place.name.startswith("longhouse-command-")
+    assert not place.exists()
+
+
+def test_what_a_killed_server_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left, kept = (tmp_path / f"longhouse-command-{pid}-x" for pid in (2**22 + 1, os.getpid()))
+    left.mkdir()
+    kept.mkdir()
+
+    Landlocked()
+
+    assert not left.exists()
+    assert kept.exists()
+
+
+def test_a_post_with_hosts_has_no_network_either_and_is_told() -> None:
+    async def work(sandbox: Landlocked, workspace: Path) -> dict[str, Any]:
+        reaching = Egress(networks=["127.0.0.0/8"]).reaching(sandbox, ("127.0.0.1",))
+        done = await reaching.run(sh(workspace, "env | grep -i proxy; curl -s http://127.0.0.1"))
+        return {"code": done.exit_code, "said": done.output.decode()}
+
+    found = outcome(work)
+
+    assert found["code"] != 0
+    assert found["said"] == (
+        "[network: there is none in this sandbox, whatever hosts the post names]\n"
+    )
+
+
+def test_what_lies_read_only_inside_the_writable_is_refused() -> None:
+    async def work(sandbox: Landlocked, workspace: Path) -> dict[str, Any]:
+        (workspace / "fixed").mkdir()
+        try:
+            await sandbox.run(sh(workspace, "true", read_only=(workspace / "fixed",)))
+        except SandboxRefused as refused:
+            return {"refused": str(refused)}
+        return {}
+
+    assert "read-only" in outcome(work)["refused"]
+
+
+def test_what_forks_for_ever_is_ended() -> None:
+    async def work(sandbox: Landlocked, workspace: Path) -> dict[str, Any]:
+        bomb = (
+            "import os, time\n"
+            "while True:\n"
+            "    try:\n"
+            "        if os.fork(): time.sleep(0.001)\n"
+            "        else: os.setsid()\n"
+            "    except OSError: time.sleep(0.01)"
+        )
+        (workspace / "bomb.py").write_text(bomb)
+        limits = SandboxLimits(wall_seconds=0.7, processes=24)
+        done = await sandbox.run(sh(workspace, "exec python3 bomb.py", limits=limits))
+        return {"timed_out": done.timed_out}
+
+    assert outcome(work)["timed_out"]
+    assert subprocess.run(["pgrep", "-f", "bomb.py"], check=False).returncode == 1
+
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from longhouse.runtime.sandbox.base import Command
+from longhouse.runtime.sandbox.landlock import Landlocked
+
+workspace, mark = Path(sys.argv[1]), sys.argv[2]
+script = f"(setsid sleep {mark} &); echo > begun; sleep {mark}"
+asyncio.run(Landlocked().run(Command(argv=("sh", "-c", script), workspace=workspace)))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the server of this test is not root's")
+def test_everything_ends_when_the_server_is_killed(tmp_path: Path) -> None:
+    mark = f"600.{os.getpid()}"
+    server = subprocess.Popen([sys.executable, "-c", SERVER, tmp_path, mark])
+    deadline = time.monotonic() + 10
+    while not (tmp_path / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+
+    while subprocess.run(["pgrep", "-f", mark], check=False, stdout=-3).returncode == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
