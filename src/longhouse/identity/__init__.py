@@ -1,0 +1,1 @@
+"""Tenants, users, keys and audit: who may do what."""

@@ -1,0 +1,161 @@
+"""Who is asking: the principal, and the proof that it may act in a tenant.
+
+A `TenantId` is made here and nowhere else. `identity.service` turns tokens into a `Principal`;
+every room's service takes one. Nothing here touches the database or HTTP.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from longhouse.identity.models import (
+    SCOPES,
+    Actor,
+    ActorKind,
+    LoginId,
+    Membership,
+    SystemRole,
+    TenantId,
+    TenantRole,
+    User,
+    UserId,
+)
+from longhouse.kit.errors import Forbidden, NotFound
+
+
+def login_topic(login_id: str) -> str:
+    """The bus topic that rings when this login is revoked: open streams of it end then."""
+    return f"login.{login_id}"
+
+
+def tenant_of_own_row(tenant_id: str) -> TenantId:
+    """The tenant a row of ours names, for work the server does on its own (workers, sweepers).
+
+    This crosses the boundary of tenants by name: never give it what came with a request.
+    """
+    return TenantId(tenant_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a request came from."""
+
+    address: str
+    request_id: str
+    user_agent: str = ""
+
+    @property
+    def anonymous(self) -> Actor:
+        """Somebody there who has not signed in."""
+        return Actor(
+            kind=ActorKind.ANONYMOUS,
+            id=None,
+            address=self.address,
+            request_id=self.request_id,
+        )
+
+    def actor(self, user_id: UserId) -> Actor:
+        """This user, there."""
+        return Actor(
+            kind=ActorKind.USER, id=user_id, address=self.address, request_id=self.request_id
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """A signed-in user acting in one tenant, for one request."""
+
+    user_id: UserId
+    login_id: LoginId
+    tenant_id: TenantId
+    tenant_role: TenantRole
+    system_role: SystemRole
+    scopes: frozenset[str]
+    address: str
+    request_id: str
+
+    @property
+    def actor(self) -> Actor:
+        """This principal as the audit tells of it."""
+        return Actor(
+            kind=ActorKind.USER,
+            id=self.user_id,
+            address=self.address,
+            request_id=self.request_id,
+        )
+
+    def may(self, scope: str) -> bool:
+        """Whether this principal has the scope in its tenant."""
+        return scope in self.scopes
+
+    def require(self, scope: str) -> None:
+        """Raise `ScopeMissing` unless this principal has the scope in its tenant."""
+        if scope not in self.scopes:
+            raise ScopeMissing(self, scope)
+
+
+class ScopeMissing(Forbidden):
+    """A signed-in user whose role does not reach; the server writes the refusal to the audit."""
+
+    code = "scope-missing"
+
+    def __init__(self, principal: Principal, scope: str) -> None:
+        super().__init__(
+            f"Your role {principal.tenant_role} in this tenant does not include {scope}.",
+            hint="Ask an owner or admin of the tenant for a role that does.",
+            scope=scope,
+        )
+        self.principal = principal
+        self.scope = scope
+
+
+class NoSuchTenant(NotFound):
+    """No tenant of this id, or none the user is a member of; which of the two is not told."""
+
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(
+            "There is no such tenant.",
+            hint="GET /api/v1/auth/me lists yours.",
+            tenant=tenant_id,
+        )
+
+
+class NoTenant(Forbidden):
+    """A user without any membership: signed in, but with nothing to act in."""
+
+    code = "no-tenant"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You are not a member of any tenant.", hint="Ask an admin to add you to one."
+        )
+
+
+def prove(
+    user: User,
+    login_id: LoginId,
+    memberships: Sequence[Membership],
+    *,
+    wanted: str | None,
+    origin: Origin,
+) -> Principal:
+    """The principal of a live login in the wanted tenant, or in the user's first.
+
+    The memberships are those just read for this very login. Raises `NoSuchTenant`, `NoTenant`.
+    """
+    if not memberships:
+        raise NoTenant if wanted is None else NoSuchTenant(wanted)
+    place = memberships[0]
+    if wanted is not None:
+        place = next((one for one in memberships if one.tenant_id == wanted), place)
+        if place.tenant_id != wanted:
+            raise NoSuchTenant(wanted)
+    return Principal(
+        user_id=user.id,
+        login_id=login_id,
+        tenant_id=TenantId(place.tenant_id),
+        tenant_role=place.role,
+        system_role=user.role,
+        scopes=SCOPES[place.role],
+        address=origin.address,
+        request_id=origin.request_id,
+    )

@@ -1,0 +1,248 @@
+"""What identity knows: tenants, users, memberships, logins, set-up links, audit entries.
+
+The tables, the values read from them, and which role may do what. Every room above imports the
+ids and the scopes from here; nothing here reads or writes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+)
+
+from longhouse.kit.db.tables import UtcDateTime, metadata
+
+TenantId = NewType("TenantId", str)
+"""A *proved* tenant id: the caller may act in that tenant. Only `identity.auth` makes one."""
+
+UserId = NewType("UserId", str)
+LoginId = NewType("LoginId", str)
+
+USERNAME_CHARACTERS = 64
+EMAIL_CHARACTERS = 254  # the longest address SMTP can carry
+NAME_CHARACTERS = 200
+USER_AGENT_CHARACTERS = 400
+
+
+class SystemRole(StrEnum):
+    """What a user may do on this server, whatever the tenant."""
+
+    ADMIN = "admin"  # everything
+    USER = "user"  # what the memberships say
+
+
+class TenantRole(StrEnum):
+    """What a user may do in one tenant."""
+
+    OWNER = "owner"  # everything, and gives the tenant away
+    ADMIN = "admin"  # everything but that
+    MEMBER = "member"  # works with agents
+    VIEWER = "viewer"  # looks
+
+
+_VIEW = frozenset({"agents:read", "posts:read", "sessions:read", "tenant:read"})
+_WORK = _VIEW | {"agents:write", "approvals:decide", "sessions:write", "workspaces:write"}
+_MANAGE = _WORK | {"audit:read", "members:write", "posts:write", "tenant:write"}
+
+SCOPES: dict[TenantRole, frozenset[str]] = {
+    TenantRole.OWNER: _MANAGE | {"tenant:transfer"},
+    TenantRole.ADMIN: _MANAGE,
+    TenantRole.MEMBER: _WORK,
+    TenantRole.VIEWER: _VIEW,
+}
+"""The scopes of each tenant role: `<what>:<may>`."""
+
+ALL_SCOPES = frozenset[str]().union(*SCOPES.values())
+
+
+class ActorKind(StrEnum):
+    """Who did something, as the audit tells it."""
+
+    USER = "user"  # a signed-in person
+    ANONYMOUS = "anonymous"  # somebody who was not signed in (yet)
+    SYSTEM = "system"  # the server itself or its command line
+
+
+class Outcome(StrEnum):
+    """How an audited attempt ended."""
+
+    DONE = "done"
+    REFUSED = "refused"  # not allowed, or a wrong credential
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=f"{column}_known")
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("username", String, nullable=False),
+    # What sign-in compares: case-folded, so that Ada and ada are one.
+    Column("username_key", String, nullable=False, unique=True),
+    Column("email", String, nullable=False),
+    Column("email_key", String, nullable=False, unique=True),
+    Column("display_name", String, nullable=False),
+    Column("password_hash", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    _one_of("role", SystemRole),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("user_id", String, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    Column("role", String, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("user_id", "tenant_id"),
+    Index("memberships_by_tenant", "tenant_id"),
+    _one_of("role", TenantRole),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime, nullable=True),
+    # A refresh token has two halves: one that names the login for its whole life, and one that
+    # changes with every use. Only SHA-256 hashes of both are kept.
+    Column("family_hash", String, nullable=False, unique=True),
+    Column("refresh_hash", String, nullable=False),
+    Column("refreshed_at", UtcDateTime, nullable=False),
+    Column("address", String, nullable=False),
+    Column("user_agent", String, nullable=False),
+    Index("logins_by_user", "user_id"),
+)
+
+setup_links = Table(
+    "setup_links",
+    metadata,
+    Column("token_hash", String, primary_key=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime, nullable=True),
+)
+
+audit_entries = Table(
+    "audit_entries",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    # No foreign keys: the entry outlives whom and what it speaks of.
+    Column("tenant_id", String, nullable=True),
+    Column("actor_kind", String, nullable=False),
+    Column("actor_id", String, nullable=True),
+    Column("action", String, nullable=False),
+    Column("target", String, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("reason", String, nullable=True),
+    Column("before_digest", String, nullable=True),
+    Column("after_digest", String, nullable=True),
+    Column("address", String, nullable=False),
+    Column("request_id", String, nullable=False),
+    Index("audit_entries_by_tenant", "tenant_id", "id"),
+    _one_of("actor_kind", ActorKind),
+    _one_of("outcome", Outcome),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    """An organisation: owns every other row except users."""
+
+    id: str  # not proved: see `TenantId`
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """A person who signs in. Without the password's hash: that stays in the store."""
+
+    id: UserId
+    username: str
+    email: str
+    display_name: str
+    role: SystemRole
+    active: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """A user's place in one tenant."""
+
+    tenant_id: str
+    tenant_name: str
+    role: TenantRole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A signed-in session of a user; its access and refresh tokens live and die with it."""
+
+    id: LoginId
+    user_id: UserId
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    refresh_hash: str
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether its tokens still count."""
+        return self.revoked_at is None and now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who an audit entry speaks of, and where the request came from."""
+
+    kind: ActorKind
+    id: str | None  # None for the system and for somebody unknown
+    address: str = ""
+    request_id: str = ""
+
+
+SYSTEM = Actor(kind=ActorKind.SYSTEM, id=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what to what, when, from where, with what outcome."""
+
+    id: str
+    at: datetime
+    tenant_id: str | None
+    actor: Actor
+    action: str  # `<what>.<done>`, e.g. `login.created`
+    target: str  # id of the thing, or what was named where there is none
+    outcome: Outcome
+    reason: str | None
+    before_digest: str | None
+    after_digest: str | None
