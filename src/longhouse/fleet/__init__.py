@@ -1,0 +1,1 @@
+"""Devices, runs and leases: where work runs and who holds it."""
