@@ -1,0 +1,1 @@
+"""Posts, agents and sessions: who does the work."""
