@@ -1,0 +1,1 @@
+"""The control plane: puts the rooms together and serves them over HTTP."""

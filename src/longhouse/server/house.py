@@ -1,0 +1,297 @@
+"""The house: everything one process is made of, put together in one place.
+
+`open_house` is the only function that makes these objects; `serve` and tests call it, and hand the
+house to `app.build_app`. Importing this module makes nothing.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import SecretStr
+from sqlalchemy import Connection
+
+from longhouse.agents.journal import DatabaseJournal
+from longhouse.agents.models import TURN
+from longhouse.agents.samples import make_sample_repository
+from longhouse.agents.service import Agents, add_default_posts
+from longhouse.agents.streams import Streams
+from longhouse.agents.worker import TurnHandler
+from longhouse.agents.workspaces import Workspaces
+from longhouse.fleet.node import Node
+from longhouse.fleet.service import RunExecutor
+from longhouse.identity import service
+from longhouse.identity.accounts import NewUser
+from longhouse.identity.models import TenantId, User
+from longhouse.identity.passwords import Passwords
+from longhouse.identity.service import Identity, Lifetimes
+from longhouse.identity.tokens import AccessTokens
+from longhouse.kit import logs
+from longhouse.kit.bus.base import Bus
+from longhouse.kit.bus.memory import MemoryBus
+from longhouse.kit.clock import Clock, SystemClock
+from longhouse.kit.db.database import Database, open_database
+from longhouse.kit.db.migrate import upgrade
+from longhouse.kit.settings import Settings, ensure_jwt_secret
+from longhouse.runtime.mcp.file import read_servers
+from longhouse.runtime.mcp.server import McpServer
+from longhouse.runtime.model import Models
+from longhouse.runtime.models.environment import EnvironmentModels, ModelEnvironment
+from longhouse.runtime.runtime import Runtime
+from longhouse.runtime.sandbox.base import Sandbox
+from longhouse.runtime.sandbox.choose import choose
+from longhouse.runtime.sandbox.egress import Egress
+from longhouse.runtime.tools.outputs import Outputs
+from longhouse.runtime.tools.registry import builtin_tools
+from longhouse.server.lock import only_server_of
+
+PARK_SECONDS = 10.0
+"""For turns to come to a safe point when the server stops; what takes longer is cut off, and its
+journal says so.
+"""
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What one process is made of."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    bus: Bus
+    identity: Identity
+    sandbox: Sandbox
+    models: EnvironmentModels
+    agents: Agents
+    streams: Streams
+    executor: RunExecutor  # at work only inside `working`
+    stopping: asyncio.Event  # set when the server begins to stop: event streams end
+    opened_at: float  # by the clock's monotonic seconds
+
+    @property
+    def environment(self) -> str:
+        """Where this house stands: only for its own machine, or for others too."""
+        alone = self.settings.public_url is None and self.settings.host in LOOPBACK
+        return "local" if alone else "server"
+
+
+@contextlib.asynccontextmanager
+async def open_house(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    passwords: Passwords | None = None,
+    sandbox: Sandbox | None = None,
+    turn_models: Models | None = None,
+) -> AsyncIterator[House]:
+    """Open everything, with the tables up to date; close it again in the opposite order.
+
+    Tests give a clock that stands still, passwords that are hashed cheaply, a sandbox that needs no
+    self-test and scripted models for turns. Raises `Misconfigured` or `Unavailable` for what an
+    operator has to change.
+    """
+    clock = clock or SystemClock()
+    _hide_secrets(settings)
+    with only_server_of(settings.database_url), Node(settings.data_dir) as node:
+        async with (
+            _opened_database(settings) as database,
+            _opened_bus() as bus,
+            _opened_models(settings, clock) as models,
+        ):
+            sandbox = sandbox or await choose(settings.sandbox.value)
+            stopping = asyncio.Event()
+            servers = _mcp_servers(settings)
+            agents = _agents(settings, database, bus, clock, servers)
+            journal = DatabaseJournal(database, clock=clock, bus=bus)
+            async with Runtime(
+                models=turn_models or models,
+                posts=agents.post_of,
+                mcp=servers,
+                journal=journal,
+                sandbox=sandbox,
+                egress=Egress(networks=settings.egress_networks),
+                workspaces=agents.workspace_of,
+                outputs=_outputs_of(settings),
+                skills=settings.skills,
+                bus=bus,
+                clock=clock,
+                drive=False,  # the executor does, one process for each session
+            ) as runtime:
+                yield House(
+                    settings=settings,
+                    clock=clock,
+                    database=database,
+                    bus=bus,
+                    identity=_identity(settings, database, bus, clock, passwords or Passwords()),
+                    sandbox=sandbox,
+                    models=models,
+                    agents=agents,
+                    streams=_streams(settings, agents, bus, stopping),
+                    executor=RunExecutor(
+                        database=database,
+                        bus=bus,
+                        clock=clock,
+                        # The one table in which results go up: what executes which kind of run.
+                        handlers={TURN: TurnHandler(runtime, journal)},
+                        holder=node.name,
+                        slots=settings.worker_slots,
+                        lease=timedelta(seconds=settings.lease_seconds),
+                    ),
+                    stopping=stopping,
+                    opened_at=clock.monotonic(),
+                )
+
+
+@contextlib.asynccontextmanager
+async def working(house: House) -> AsyncIterator[asyncio.Task[None]]:
+    """Execute runs while in the block; yields the task that does.
+
+    Leaving parks the turns under way: they go on when a house is opened again.
+    """
+    task = asyncio.create_task(house.executor.run(), name="runs")
+    try:
+        yield task
+    finally:
+        await house.executor.stop(grace=PARK_SECONDS)
+        await task
+
+
+async def create_admin(settings: Settings, new: NewUser) -> User:
+    """Add an admin, whether or not a server is running: for the command line.
+
+    Raises `InvalidInput`, `NameTaken`, and what opening the database may raise.
+    """
+    async with _opened_database(settings) as database:
+        return await service.create_admin(
+            database, new, clock=SystemClock(), tenant_made=furnish_tenant
+        )
+
+
+def furnish_tenant(conn: Connection, tenant_id: TenantId, now: datetime) -> None:
+    """What a new tenant has from the start; in the transaction that makes it."""
+    add_default_posts(conn, tenant_id, now)
+
+
+def _mcp_servers(settings: Settings) -> tuple[McpServer, ...]:
+    """The servers of the operator's file; what it says in confidence appears in no log."""
+    servers = () if settings.mcp_servers is None else read_servers(settings.mcp_servers)
+    for server in servers:
+        for secret in server.secrets:
+            logs.hide(secret)
+    return servers
+
+
+def _agents(
+    settings: Settings,
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    mcp_servers: Sequence[McpServer],
+) -> Agents:
+    workspaces = Workspaces(
+        settings.data_dir / "agents",
+        repository_roots=settings.repository_roots,
+        closed=(settings.data_dir,),
+        make_sample=make_sample_repository,
+    )
+    return Agents(
+        database=database,
+        bus=bus,
+        clock=clock,
+        workspaces=workspaces,
+        tools=builtin_tools(),
+        mcp_servers=mcp_servers,
+        outputs=Outputs(_outputs_of(settings)),
+    )
+
+
+def _outputs_of(settings: Settings) -> Path:
+    return settings.data_dir / "outputs"
+
+
+def _streams(settings: Settings, agents: Agents, bus: Bus, stopping: asyncio.Event) -> Streams:
+    return Streams(
+        agents,
+        bus=bus,
+        stopping=stopping,
+        heartbeat=settings.sse_heartbeat_seconds,
+        buffer=settings.sse_buffer,
+    )
+
+
+def _identity(
+    settings: Settings, database: Database, bus: Bus, clock: Clock, passwords: Passwords
+) -> Identity:
+    return Identity(
+        database=database,
+        bus=bus,
+        clock=clock,
+        tokens=_tokens(settings),
+        passwords=passwords,
+        lifetimes=Lifetimes(
+            access_seconds=settings.access_token_seconds,
+            refresh_days=settings.refresh_token_days,
+        ),
+        tenant_made=furnish_tenant,
+    )
+
+
+def _tokens(settings: Settings) -> AccessTokens:
+    secret = ensure_jwt_secret(settings).get_secret_value()
+    logs.hide(secret)
+    return AccessTokens(secret)
+
+
+def _hide_secrets(settings: Settings) -> None:
+    """No setting that is a secret appears in a log."""
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            logs.hide(value.get_secret_value())
+
+
+@contextlib.asynccontextmanager
+async def _opened_database(settings: Settings) -> AsyncIterator[Database]:
+    database = await open_database(settings.database_url)
+    try:
+        await upgrade(database)
+        yield database
+    finally:
+        await database.close()
+
+
+@contextlib.asynccontextmanager
+async def _opened_bus() -> AsyncIterator[Bus]:
+    bus = MemoryBus()
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+@contextlib.asynccontextmanager
+async def _opened_models(settings: Settings, clock: Clock) -> AsyncIterator[EnvironmentModels]:
+    def clear(secret: SecretStr | None) -> str | None:
+        return None if secret is None else secret.get_secret_value()
+
+    environment = ModelEnvironment.of(
+        model=settings.model,
+        openai_api_key=clear(settings.openai_api_key),
+        openai_base_url=settings.openai_base_url,
+        anthropic_api_key=clear(settings.anthropic_api_key),
+        anthropic_base_url=settings.anthropic_base_url,
+        environ=os.environ,  # the less common providers have no settings of their own
+    )
+    for access in environment.access.values():
+        logs.hide(access.api_key)
+    models = EnvironmentModels(environment, clock=clock)
+    try:
+        yield models
+    finally:
+        await models.aclose()
