@@ -1,0 +1,32 @@
+/** The API's own shapes, under the names the console uses. Made from openapi.json. */
+import type {
+  LimitsView,
+  LoginResponse,
+  PermissionsView,
+  PostView,
+  TodoStatus,
+} from "../../.client";
+
+export type {
+  AgentView as Agent,
+  ApprovalView as Approval,
+  DiffView as WorkspaceDiff,
+  SessionView as Session,
+  TenantView as TenantRef,
+  TodoView as Todo,
+  UserView as User,
+} from "../../.client";
+
+export type Tokens = LoginResponse;
+export type Limits = Required<LimitsView>;
+export type Permissions = Required<PermissionsView>;
+export type Post = Required<PostView> & { permissions: Permissions; limits: Limits };
+export type { TodoStatus };
+
+/** Tokens of one model call; in events, zeros are left out. */
+export type Usage = { input?: number; output?: number; cached?: number; reasoning?: number };
+
+/** A post as it was read: one shape serves questions and answers, and answers leave nothing out. */
+export function whole(post: PostView): Post {
+  return post as Post;
+}

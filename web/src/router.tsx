@@ -1,0 +1,128 @@
+/** Every page, its address and its guard. Pages are loaded when they are first opened. */
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
+import type { Agent } from "./api/types";
+import { safeNext } from "./auth/link";
+import { getAuth } from "./auth/state";
+import { Broken, NotFound, Waiting } from "./shell/fallbacks";
+
+const root = createRootRoute({ component: Outlet, notFoundComponent: NotFound });
+
+const setup = createRoute({
+  getParentRoute: () => root,
+  path: "/setup",
+  component: lazyRouteComponent(() => import("./auth/SetupPage"), "SetupPage"),
+});
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: (search): { next?: string } => ({ next: safeNext(search.next) }),
+  beforeLoad: ({ search }) => {
+    if (getAuth().status === "signed-in") throw redirect({ to: search.next ?? "/agents" });
+  },
+  component: lazyRouteComponent(() => import("./auth/SignInPage"), "SignInPage"),
+});
+
+const app = createRoute({
+  getParentRoute: () => root,
+  id: "app",
+  beforeLoad: ({ location }) => {
+    if (getAuth().status === "signed-in") return;
+    const next = location.href === "/" ? undefined : location.href;
+    throw redirect({ to: "/sign-in", search: { next } });
+  },
+  component: lazyRouteComponent(() => import("./shell/Shell"), "Shell"),
+});
+
+const home = createRoute({
+  getParentRoute: () => app,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/agents" });
+  },
+});
+
+const inbox = createRoute({
+  getParentRoute: () => app,
+  path: "/inbox",
+  component: lazyRouteComponent(() => import("./inbox/InboxPage"), "InboxPage"),
+});
+
+const STATUSES = ["idle", "busy", "waiting"] as const;
+
+const agents = createRoute({
+  getParentRoute: () => app,
+  path: "/agents",
+  validateSearch: (search): { status?: Agent["status"]; search?: string } => ({
+    status: STATUSES.find((status) => status === search.status),
+    search: typeof search.search === "string" && search.search ? search.search : undefined,
+  }),
+  component: lazyRouteComponent(() => import("./agents/AgentsPage"), "AgentsPage"),
+});
+
+const newAgent = createRoute({
+  getParentRoute: () => app,
+  path: "/agents/new",
+  validateSearch: (search): { post?: string } => ({
+    post: typeof search.post === "string" ? search.post : undefined,
+  }),
+  component: lazyRouteComponent(() => import("./agents/NewAgentPage"), "NewAgentPage"),
+});
+
+const agent = createRoute({
+  getParentRoute: () => app,
+  path: "/agents/$agentId",
+  component: lazyRouteComponent(() => import("./agents/AgentPage"), "AgentPage"),
+});
+
+const session = createRoute({
+  getParentRoute: () => app,
+  path: "/agents/$agentId/sessions/$sessionId",
+  validateSearch: (search): { tab?: "changes" } => ({
+    tab: search.tab === "changes" ? "changes" : undefined,
+  }),
+  component: lazyRouteComponent(() => import("./session/SessionPage"), "SessionPage"),
+});
+
+const posts = createRoute({
+  getParentRoute: () => app,
+  path: "/posts",
+  component: lazyRouteComponent(() => import("./posts/PostsPage"), "PostsPage"),
+});
+
+const newPost = createRoute({
+  getParentRoute: () => app,
+  path: "/posts/new",
+  component: lazyRouteComponent(() => import("./posts/PostPage"), "NewPostPage"),
+});
+
+const post = createRoute({
+  getParentRoute: () => app,
+  path: "/posts/$postId",
+  component: lazyRouteComponent(() => import("./posts/PostPage"), "PostPage"),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    setup,
+    signIn,
+    app.addChildren([home, inbox, agents, newAgent, agent, session, posts, newPost, post]),
+  ]),
+  defaultPreload: "intent",
+  defaultErrorComponent: Broken,
+  defaultPendingComponent: Waiting,
+  scrollRestoration: false,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

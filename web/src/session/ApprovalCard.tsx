@@ -1,0 +1,146 @@
+/**
+ * One decision: what the agent wants to do, why it is asked, what would change, and two buttons.
+ * Stands above the message field of its session, and in the inbox.
+ */
+import { Button, Kbd, Textarea } from "@mantine/core";
+import { IconHandStop } from "@tabler/icons-react";
+import { useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { DiffView } from "../diff/DiffView";
+import { Arguments } from "./Arguments";
+import classes from "./approval.module.css";
+import type { Pending } from "./fold";
+import { parseReason } from "./reason";
+import { summarize } from "./summary";
+import { useApprovalKeys } from "./useApprovalKeys";
+
+export type Verdict = { decision: "allow" | "deny"; note?: string };
+
+type Props = {
+  approval: Pending;
+  /** The agent's name, where it is not clear from the page. */
+  agentName?: string;
+  /** How many more wait behind this one. */
+  more?: number;
+  /** Whether the keyboard decides this one. */
+  active: boolean;
+  /** Takes the focus when it appears, unless a person is writing. */
+  takesFocus?: boolean;
+  pending: boolean;
+  onDecide: (verdict: Verdict) => void;
+};
+
+export function ApprovalCard(props: Props) {
+  const { approval, active, pending, onDecide } = props;
+  const { t } = useTranslation();
+  const [noteOpen, setNoteOpen] = useState(false);
+  const [note, setNote] = useState("");
+  const card = useRef<HTMLElement>(null);
+  const allow = () => !pending && onDecide({ decision: "allow" });
+  const deny = () => !pending && onDecide({ decision: "deny", ...(note.trim() && { note }) });
+  const closeNote = () => {
+    setNoteOpen(false);
+    card.current?.focus();
+  };
+  useApprovalKeys(active ? approval.call_id : null, noteOpen, {
+    allow,
+    deny,
+    openNote: () => setNoteOpen(true),
+    closeNote,
+  });
+  useEffect(() => {
+    if (props.takesFocus && !isWriting()) card.current?.focus({ preventScroll: true });
+  }, [props.takesFocus]);
+
+  return (
+    <section
+      ref={card}
+      className={classes.card}
+      tabIndex={-1}
+      aria-label={t("approval.label", { tool: approval.name })}
+      data-active={active || undefined}
+      data-testid="approval"
+      data-call={approval.call_id}
+    >
+      <header className={classes.head}>
+        <IconHandStop size={18} aria-hidden />
+        <div className={classes.title}>
+          <strong>
+            {props.agentName
+              ? t("approval.titleOf", { agent: props.agentName, tool: approval.name })
+              : t("approval.title", { tool: approval.name })}
+          </strong>
+          <code>{summarize(approval.arguments)}</code>
+        </div>
+        {Boolean(props.more) && (
+          <span className={classes.more}>{t("approval.more", { count: props.more })}</span>
+        )}
+      </header>
+      <p className={classes.reason}>{useReasonWords(approval.reason)}</p>
+      <div className={classes.detail}>
+        <Arguments args={approval.arguments} hideLong={approval.preview !== ""} />
+        {approval.preview && <DiffView patch={approval.preview} plain />}
+      </div>
+      {noteOpen ? (
+        <div className={classes.note}>
+          <Textarea
+            data-approval-note
+            autoFocus
+            autosize
+            minRows={1}
+            maxRows={4}
+            flex={1}
+            aria-label={t("approval.note")}
+            placeholder={t("approval.notePlaceholder")}
+            value={note}
+            onChange={(event) => setNote(event.currentTarget.value)}
+          />
+          <Button
+            color="red"
+            loading={pending}
+            onClick={deny}
+            rightSection={<Kbd size="xs">↵</Kbd>}
+          >
+            {t("approval.deny")}
+          </Button>
+          <Button variant="default" onClick={closeNote}>
+            {t("action.cancel")}
+          </Button>
+        </div>
+      ) : (
+        <div className={classes.buttons}>
+          <Button loading={pending} onClick={allow} rightSection={active && <Kbd size="xs">↵</Kbd>}>
+            {t("approval.allow")}
+          </Button>
+          <Button
+            variant="default"
+            disabled={pending}
+            onClick={() => setNoteOpen(true)}
+            rightSection={active && <Kbd size="xs">Esc</Kbd>}
+          >
+            {t("approval.denyWithNote")}
+          </Button>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function useReasonWords(text: string): string {
+  const { t } = useTranslation();
+  const reason = parseReason(text);
+  switch (reason.kind) {
+    case "mode":
+      return t(`approval.reason.mode.${reason.mode}`);
+    case "rule":
+      return t("approval.reason.rule", { pattern: reason.pattern });
+    case "words":
+      return reason.text;
+  }
+}
+
+/** Somebody writes a message: the approval waits its turn and takes no focus. */
+function isWriting(): boolean {
+  const { activeElement } = document;
+  return activeElement instanceof HTMLTextAreaElement || activeElement instanceof HTMLInputElement;
+}

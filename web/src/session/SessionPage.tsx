@@ -1,0 +1,301 @@
+/** An agent at work: the conversation, what it asks for, what it changed. */
+import {
+  ActionIcon,
+  Button,
+  Drawer,
+  Kbd,
+  Menu,
+  SegmentedControl,
+  Title,
+  Tooltip,
+  VisuallyHidden,
+} from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
+import {
+  IconLayoutSidebarRight,
+  IconMessages,
+  IconPlayerStop,
+  IconPlugConnectedX,
+  IconPlus,
+} from "@tabler/icons-react";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useNewSession } from "../agents/useNewSession";
+import { randomId } from "../api/ids";
+import { agentQuery, sessionsQuery } from "../api/queries";
+import type { StreamStatus } from "../api/stream";
+import type { Agent } from "../api/types";
+import { Waiting } from "../shell/fallbacks";
+import { LinkItem } from "../shell/links";
+import { Page } from "../shell/PageHeader";
+import { ProblemAlert } from "../shell/ProblemAlert";
+import { StatusPill } from "../shell/StatusPill";
+import { usePageTitle } from "../shell/title";
+import { toastProblem } from "../shell/toast";
+import { ApprovalCard } from "./ApprovalCard";
+import { Changes } from "./Changes";
+import { Composer } from "./Composer";
+import { Details } from "./Details";
+import type { SessionView } from "./fold";
+import classes from "./session.module.css";
+import type { SessionStore } from "./store";
+import { Transcript } from "./Transcript";
+import { useDecide } from "./useDecide";
+import { useSession } from "./useSession";
+
+const route = getRouteApi("/app/agents/$agentId/sessions/$sessionId");
+/** Milliseconds a stream may be away before a banner says so: a reconnect takes less. */
+const PATIENCE_MS = 1_500;
+
+export function SessionPage() {
+  const { agentId, sessionId } = route.useParams();
+  const { tab } = route.useSearch();
+  const { store, snapshot } = useSession(agentId, sessionId);
+  const { data: agent } = useQuery(agentQuery(agentId));
+  const { view, problem, stream } = snapshot;
+  usePageTitle(agent?.name ?? "");
+  if (problem && !view) {
+    return (
+      <Page narrow>
+        <ProblemAlert error={problem} onRetry={() => void store.start()} />
+      </Page>
+    );
+  }
+  if (!view) return <Waiting />;
+  return (
+    <div className={classes.page}>
+      <div className={classes.center} data-testid="session" data-state={view.state}>
+        <Header agent={agent} view={view} />
+        <LostBanner stream={stream} />
+        {tab === "changes" && agent ? (
+          <Changes agent={agent} revision={view.revision} />
+        ) : (
+          <Conversation store={store} view={view} loadingOlder={snapshot.loadingOlder} />
+        )}
+        <Foot store={store} view={view} agentId={agentId} sessionId={sessionId} />
+      </div>
+      <aside className={classes.aside}>
+        <Details view={view} agent={agent} />
+      </aside>
+    </div>
+  );
+}
+
+type HeaderProps = { agent: Agent | undefined; view: SessionView };
+
+function Header({ agent, view }: HeaderProps) {
+  const { t } = useTranslation();
+  const { agentId, sessionId } = route.useParams();
+  const { tab } = route.useSearch();
+  const navigate = route.useNavigate();
+  const { data: sessions } = useQuery(sessionsQuery(agentId));
+  const newSession = useNewSession(agentId);
+  const [opened, details] = useDisclosure(false);
+  const current = sessions?.find((one) => one.id === sessionId);
+  return (
+    <header className={classes.header}>
+      <div className={classes.names}>
+        <div>
+          <h1>
+            <Link to="/agents/$agentId" params={{ agentId }}>
+              {agent?.name ?? "…"}
+            </Link>
+          </h1>
+          <StatusPill status={view.state} />
+        </div>
+        <p>{current?.title || t("session.untitled")}</p>
+      </div>
+      <SegmentedControl
+        size="xs"
+        aria-label={t("session.tabs")}
+        data={[
+          { value: "conversation", label: t("session.conversation") },
+          { value: "changes", label: t("changes.title") },
+        ]}
+        value={tab ?? "conversation"}
+        onChange={(value) =>
+          void navigate({ search: { tab: value === "changes" ? "changes" : undefined } })
+        }
+      />
+      <Menu position="bottom-end" width={280}>
+        <Menu.Target>
+          <Tooltip label={t("session.plural")} openDelay={400}>
+            <ActionIcon variant="default" size={32} aria-label={t("session.plural")}>
+              <IconMessages size={17} />
+            </ActionIcon>
+          </Tooltip>
+        </Menu.Target>
+        <Menu.Dropdown mah="60dvh" style={{ overflowY: "auto" }}>
+          <Menu.Item leftSection={<IconPlus size={15} />} onClick={() => newSession.mutate()}>
+            {t("session.new")}
+          </Menu.Item>
+          <Menu.Divider />
+          {sessions?.map((one) => (
+            <LinkItem
+              key={one.id}
+              to="/agents/$agentId/sessions/$sessionId"
+              params={{ agentId, sessionId: one.id }}
+              fw={one.id === sessionId ? 600 : 400}
+              rightSection={one.state === "ready" ? null : <StatusPill status={one.state} />}
+            >
+              {one.title || t("session.untitled")}
+            </LinkItem>
+          ))}
+        </Menu.Dropdown>
+      </Menu>
+      <ActionIcon
+        className={classes.wide}
+        variant="default"
+        size={32}
+        aria-label={t("session.details")}
+        onClick={details.open}
+      >
+        <IconLayoutSidebarRight size={17} />
+      </ActionIcon>
+      <Drawer
+        opened={opened}
+        onClose={details.close}
+        position="right"
+        size={320}
+        title={t("session.details")}
+      >
+        <Details view={view} agent={agent} />
+      </Drawer>
+    </header>
+  );
+}
+
+function LostBanner({ stream }: { stream: StreamStatus }) {
+  const { t } = useTranslation();
+  const [shown, setShown] = useState(false);
+  const live = stream === "live";
+  useEffect(() => {
+    if (live) {
+      setShown(false);
+      return;
+    }
+    const timer = setTimeout(() => setShown(true), PATIENCE_MS);
+    return () => clearTimeout(timer);
+  }, [live]);
+  if (!shown) return null;
+  return (
+    <div className={classes.lost} role="status" data-testid="not-live">
+      <IconPlugConnectedX size={16} aria-hidden />
+      {t("session.notLive")}
+    </div>
+  );
+}
+
+type ConversationProps = { store: SessionStore; view: SessionView; loadingOlder: boolean };
+
+function Conversation({ store, view, loadingOlder }: ConversationProps) {
+  const empty = view.rows.list.length === 0 && view.outbox.length === 0 && view.first <= 1;
+  if (empty && view.state === "ready") return <Start store={store} />;
+  return <Transcript store={store} view={view} loadingOlder={loadingOlder} />;
+}
+
+const SUGGESTIONS = ["fixTests", "explain", "review"] as const;
+
+function Start({ store }: { store: SessionStore }) {
+  const { t } = useTranslation();
+  return (
+    <div className={classes.start} data-testid="empty-state">
+      <Title order={2}>{t("start.title")}</Title>
+      <p>{t("start.hint")}</p>
+      <div className={classes.suggestions}>
+        {SUGGESTIONS.map((name) => (
+          <Button
+            key={name}
+            size="xs"
+            radius="xl"
+            variant="default"
+            onClick={() => void store.send(t(`start.${name}`), randomId()).catch(toastProblem)}
+          >
+            {t(`start.${name}`)}
+          </Button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+type FootProps = { store: SessionStore; view: SessionView; agentId: string; sessionId: string };
+
+function Foot({ store, view, agentId, sessionId }: FootProps) {
+  const { t } = useTranslation();
+  const decision = useDecide();
+  const queries = useQueryClient();
+  const [approval] = view.approvals;
+  const waiting = view.approvals.length;
+  // The rail's count need not wait for its next look.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whenever the number changes
+  useEffect(() => {
+    void queries.invalidateQueries({ queryKey: ["approvals"] });
+  }, [queries, waiting]);
+  return (
+    <div className={classes.foot}>
+      {view.state === "working" && <Working store={store} step={view.step} />}
+      {approval && (
+        <div className={classes.approvals}>
+          <VisuallyHidden role="alert">
+            {t("approval.label", { tool: approval.name })}
+          </VisuallyHidden>
+          <ApprovalCard
+            key={approval.call_id}
+            approval={approval}
+            more={view.approvals.length - 1}
+            active
+            takesFocus
+            pending={decision.isPending || decision.variables?.callId === approval.call_id}
+            onDecide={(verdict) =>
+              decision.mutate({ agentId, sessionId, callId: approval.call_id, verdict })
+            }
+          />
+        </div>
+      )}
+      <Composer store={store} state={view.state} />
+    </div>
+  );
+}
+
+function Working({ store, step }: { store: SessionStore; step: number }) {
+  const { t } = useTranslation();
+  const [asked, setAsked] = useState(false);
+  const interrupt = () => {
+    setAsked(true);
+    store.interrupt().catch((error) => {
+      setAsked(false);
+      toastProblem(error);
+    });
+  };
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const busy = event.defaultPrevented || event.isComposing;
+      if (event.key !== "Escape" || busy || document.querySelector("[role=dialog], [role=menu]")) {
+        return;
+      }
+      event.preventDefault();
+      interrupt();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  });
+  return (
+    <div className={classes.working} role="status">
+      <i className={classes.dots} aria-hidden="true" />
+      <span>{t("session.working", { step })}</span>
+      <Button
+        size="compact-sm"
+        variant="default"
+        disabled={asked}
+        leftSection={<IconPlayerStop size={14} />}
+        rightSection={<Kbd size="xs">Esc</Kbd>}
+        onClick={interrupt}
+      >
+        {t("session.interrupt")}
+      </Button>
+    </div>
+  );
+}

@@ -1,0 +1,61 @@
+/** Numbers, sizes and times in the reader's language. Pure. */
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ["year", 31_536_000],
+  ["month", 2_592_000],
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
+
+/** "5 minutes ago", seen from `now` (milliseconds). Under a minute it is the present. */
+export function relativeTime(time: string, now: number, language: string): string {
+  const seconds = Math.round((new Date(time).getTime() - now) / 1000);
+  const format = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+  for (const [unit, size] of STEPS) {
+    if (Math.abs(seconds) >= size) return format.format(Math.trunc(seconds / size), unit);
+  }
+  return format.format(0, "second");
+}
+
+export function exactTime(time: string, language: string): string {
+  return new Date(time).toLocaleString(language, { dateStyle: "medium", timeStyle: "medium" });
+}
+
+export function clockTime(time: string, language: string): string {
+  return new Date(time).toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit" });
+}
+
+/** 1,234 in full, 12.3K above ten thousand. */
+export function count(value: number, language: string): string {
+  const notation = value >= 10_000 ? "compact" : "standard";
+  return new Intl.NumberFormat(language, { notation, maximumFractionDigits: 1 }).format(value);
+}
+
+/** 12 ms, 1.4 s, 3 min: what a call took. */
+export function duration(ms: number, language: string): string {
+  const [value, unit, digits] =
+    ms < 1000
+      ? ([ms, "millisecond", 0] as const)
+      : ms < 120_000
+        ? ([ms / 1000, "second", 1] as const)
+        : ([ms / 60_000, "minute", 0] as const);
+  return new Intl.NumberFormat(language, {
+    style: "unit",
+    unit,
+    unitDisplay: "short",
+    maximumFractionDigits: digits,
+  }).format(value);
+}
+
+/** The size of a text in bytes of UTF-8: 812 byte, 12 kB. */
+export function size(text: string, language: string): string {
+  const bytes = new TextEncoder().encode(text).length;
+  const [value, unit] = bytes < 1000 ? [bytes, "byte"] : [bytes / 1000, "kilobyte"];
+  return new Intl.NumberFormat(language, {
+    style: "unit",
+    unit: unit as string,
+    unitDisplay: "short",
+    maximumFractionDigits: 0,
+  }).format(value as number);
+}

@@ -1,0 +1,32 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig, type PluginOption, type UserConfig } from "vite";
+
+const server = process.env.LONGHOUSE_URL ?? "http://127.0.0.1:8420";
+
+export default defineConfig(async ({ mode }): Promise<UserConfig> => {
+  const plugins: PluginOption[] = [react()];
+  if (mode === "mock") {
+    // A scripted server for work on the console alone; it is no part of the build.
+    plugins.push((await import("./dev/mock")).mockServer());
+  }
+  return {
+    plugins,
+    build: {
+      outDir: "../src/longhouse/server/console",
+      emptyOutDir: true,
+      // The content policy forbids `data:` scripts, and one file less matters little.
+      assetsInlineLimit: 0,
+      modulePreload: { polyfill: false },
+      rolldownOptions: {
+        output: {
+          // What most pages share comes in one file instead of fifty small ones.
+          codeSplitting: { groups: [{ name: "shared", test: /node_modules/, minShareCount: 3 }] },
+        },
+      },
+      chunkSizeWarningLimit: 700,
+    },
+    server: {
+      proxy: mode === "mock" ? {} : { "/api": server, "/health": server, "/info": server },
+    },
+  };
+});
