@@ -1,0 +1,1 @@
+"""Benchmarks: what the house costs, beside what others cost, measured in one and the same run."""
