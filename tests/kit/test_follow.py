@@ -134,7 +134,7 @@ async def test_a_short_page_is_the_last_when_its_size_is_known() -> None:
     with bus.subscribe("ring") as subscription:
         await take(5, truth, subscription, heartbeat=0.01, page_size=truth.page_size)
 
-    assert truth.reads == 3  # two pages, and one look after the heartbeat
+    assert truth.reads <= 3  # two pages, and at most one look before the heartbeat
 
 
 async def test_an_overflow_of_live_fragments_loses_no_item() -> None:
