@@ -459,8 +459,9 @@ def lock(arguments: Sequence[str]) -> None:
     """write the locks anew (`--upgrade` takes the newest versions)"""
     make_venv()
     pins = ("-c", LOCKS / "dev.txt")  # dev.txt decides; the others are parts of it
-    compile_lock("dev.txt", "pyproject.toml", "--extra", "postgres", "--group", "dev", *arguments)
-    compile_lock("runtime.txt", "pyproject.toml", "--extra", "postgres", *pins)
+    carriers = ("--extra", "postgres", "--extra", "nats")  # what `make run` has beside the rest
+    compile_lock("dev.txt", "pyproject.toml", "--all-extras", "--group", "dev", *arguments)
+    compile_lock("runtime.txt", "pyproject.toml", *carriers, *pins)
     compile_lock("build.txt", "--group", "build", *pins)
     compile_lock("uv.txt", LOCKS / "uv.in", *pins)
 
