@@ -16,7 +16,9 @@ from longhouse.agents import journal
 from longhouse.agents.journal import DatabaseJournal
 from longhouse.agents.models import TURN, Agent, Overrides, Repository, Session
 from longhouse.agents.samples import make_sample_repository
-from longhouse.agents.service import Agents, add_default_posts
+from longhouse.agents.service.agents import Agents
+from longhouse.agents.service.posts import Posts, add_default_posts
+from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.worker import TurnHandler
 from longhouse.agents.workspaces import Workspaces
 from longhouse.fleet.service import RunExecutor
@@ -78,14 +80,15 @@ class Room:
             make_sample=make_sample_repository,
         )
         self.outputs = Outputs(self.directory / "outputs")
+        self.posts = Posts(database=self.database, clock=self.clock, tools=builtin_tools())
         self.agents = Agents(
             database=self.database,
             bus=self.bus,
             clock=self.clock,
             workspaces=self.workspaces,
-            tools=builtin_tools(),
             outputs=self.outputs,
         )
+        self.sessions = Sessions(database=self.database, bus=self.bus, clock=self.clock)
         self._process = AsyncExitStack()
         self._working: asyncio.Task[None] | None = None
         self.executor: RunExecutor | None = None
@@ -98,7 +101,7 @@ class Room:
         runtime = await self._process.enter_async_context(
             Runtime(
                 models=FixedModels(self.model),
-                posts=self.agents.post_of,
+                posts=self.posts.of_session,
                 journal=log,
                 sandbox=Unprotected(),
                 workspaces=self.agents.workspace_of,
@@ -130,8 +133,8 @@ class Room:
         self, name: str = "Ada", *, post: str = "Engineer", repository: str | None = None
     ) -> Agent:
         """A new agent of one of the default posts."""
-        posts, _ = await self.agents.list_posts(self.principal, after=None, limit=50)
-        return await self.agents.create_agent(
+        posts, _ = await self.posts.list_page(self.principal, after=None, limit=50)
+        return await self.agents.create(
             self.principal,
             name=name,
             post_id=next(one.id for one in posts if one.definition.name == post),
@@ -142,15 +145,15 @@ class Room:
     async def session(self, *, post: str = "Engineer") -> Session:
         """A new session of a new agent."""
         agent = await self.agent(post=post)
-        return await self.agents.create_session(self.principal, agent.id)
+        return await self.sessions.create(self.principal, agent.id)
 
     async def look(self, session: Session) -> Session:
         """The session as it is now."""
-        return await self.agents.session(self.principal, session.agent_id, session.id)
+        return await self.sessions.get(self.principal, session.agent_id, session.id)
 
     async def send(self, session: Session, text: str, message_id: str | None = None) -> int:
         """Say something; the number of its event."""
-        queued = await self.agents.send(
+        queued = await self.sessions.send(
             self.principal, session.agent_id, session.id, text=text, message_id=message_id
         )
         return queued.seq

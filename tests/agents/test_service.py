@@ -9,18 +9,17 @@ from tests.agents.conftest import Room, principal_of
 from tests.agents.rows import TENANT, add_tenant
 
 from longhouse.agents import journal
-from longhouse.agents.models import TURN, Overrides, Session
-from longhouse.agents.service import (
+from longhouse.agents.errors import (
     AgentBusy,
-    AgentChanges,
     NameTaken,
     NoSuchAgent,
     NoSuchPost,
     NoSuchSession,
-    PostChanges,
     PostInUse,
-    slug,
 )
+from longhouse.agents.models import TURN, Overrides, Session
+from longhouse.agents.service.agents import AgentChanges, slug
+from longhouse.agents.service.posts import PostChanges
 from longhouse.agents.states import AgentStatus
 from longhouse.agents.workspaces import RepositoryRefused
 from longhouse.fleet import store as queue
@@ -79,7 +78,7 @@ def asking(call_id: str = "call_1") -> Draft:
 
 class TestPosts:
     async def test_a_tenant_begins_with_an_engineer_who_asks_and_a_reader(self, room: Room) -> None:
-        posts, cursor = await room.agents.list_posts(room.principal, after=None, limit=50)
+        posts, cursor = await room.posts.list_page(room.principal, after=None, limit=50)
 
         assert cursor is None
         assert {post.definition.name: post.definition.permissions.mode for post in posts} == {
@@ -89,21 +88,21 @@ class TestPosts:
 
     async def test_a_change_is_a_new_version_that_agents_follow(self, room: Room) -> None:
         session = await room.session()
-        agent = await room.agents.agent(room.principal, session.agent_id)
+        agent = await room.agents.get(room.principal, session.agent_id)
 
-        changed = await room.agents.change_post(
+        changed = await room.posts.change(
             room.principal, agent.post_id, PostChanges(prompt="Be brief.", limits={"steps": 3})
         )
 
         assert changed.version == 2
         assert changed.definition.limits.steps == 3
         assert changed.definition.limits.tokens == 2_000_000
-        assert (await room.agents.post_of(session.id, "Engineer")).prompt == "Be brief."
+        assert (await room.posts.of_session(session.id, "Engineer")).prompt == "Be brief."
 
     async def test_changing_nothing_makes_no_version(self, room: Room) -> None:
-        post = await room.agents.create_post(room.principal, Post(name="P", prompt="x"))
+        post = await room.posts.create(room.principal, Post(name="P", prompt="x"))
 
-        same = await room.agents.change_post(room.principal, post.id, PostChanges(prompt="x"))
+        same = await room.posts.change(room.principal, post.id, PostChanges(prompt="x"))
 
         assert same.version == 1
 
@@ -111,9 +110,9 @@ class TestPosts:
         session = await room.session()
         overrides = Overrides(model="demo", permissions=Permissions(mode=Mode.AUTO))
         changes = AgentChanges(overrides=overrides)
-        agent = await room.agents.change_agent(room.principal, session.agent_id, changes)
+        agent = await room.agents.change(room.principal, session.agent_id, changes)
 
-        post = await room.agents.post_of(session.id, "")
+        post = await room.posts.of_session(session.id, "")
 
         assert agent.model == post.model == "demo"
         assert post.permissions.mode is Mode.AUTO
@@ -121,31 +120,31 @@ class TestPosts:
     async def test_an_unknown_tool_is_refused_by_its_name(self, room: Room) -> None:
         for tool in ("rm_rf", "task_run"):
             with pytest.raises(InvalidInput, match=tool) as refused:
-                await room.agents.create_post(room.principal, Post(name="P", tools=(tool,)))
+                await room.posts.create(room.principal, Post(name="P", tools=(tool,)))
             assert "fs_read" in str(refused.value.hint)
 
     async def test_a_name_is_taken_once(self, room: Room) -> None:
         with pytest.raises(NameTaken):
-            await room.agents.create_post(room.principal, Post(name="Engineer"))
+            await room.posts.create(room.principal, Post(name="Engineer"))
 
     async def test_a_post_with_agents_is_not_deleted(self, room: Room) -> None:
         agent = await room.agent()
 
         with pytest.raises(PostInUse):
-            await room.agents.delete_post(room.principal, agent.post_id)
-        await room.agents.delete_agent(room.principal, agent.id)
-        await room.agents.delete_post(room.principal, agent.post_id)
+            await room.posts.delete(room.principal, agent.post_id)
+        await room.agents.delete(room.principal, agent.id)
+        await room.posts.delete(room.principal, agent.post_id)
 
         with pytest.raises(NoSuchPost):
-            await room.agents.post(room.principal, agent.post_id)
+            await room.posts.get(room.principal, agent.post_id)
 
     async def test_lists_come_in_pages(self, room: Room) -> None:
         for number in range(3):
-            await room.agents.create_post(room.principal, Post(name=f"P{number}"))
+            await room.posts.create(room.principal, Post(name=f"P{number}"))
 
         names, cursor = [], None
         while True:
-            page, cursor = await room.agents.list_posts(room.principal, after=cursor, limit=2)
+            page, cursor = await room.posts.list_page(room.principal, after=cursor, limit=2)
             names += [post.definition.name for post in page]
             if cursor is None:
                 break
@@ -165,7 +164,7 @@ class TestAgents:
         with pytest.raises(RepositoryRefused):
             await room.agent(repository="/nowhere")
 
-        found, _ = await room.agents.list_agents(
+        found, _ = await room.agents.list_page(
             room.principal, status=None, search=None, after=None, limit=50
         )
         assert found == []
@@ -196,7 +195,7 @@ class TestAgents:
         await write_events(room, session, moved(AgentState.WORKING))
 
         async def find(status: AgentStatus | None, search: str | None) -> list[str]:
-            found, _ = await room.agents.list_agents(
+            found, _ = await room.agents.list_page(
                 room.principal, status=status, search=search, after=None, limit=50
             )
             return [agent.name for agent in found]
@@ -211,21 +210,21 @@ class TestAgents:
         await write_events(room, session, moved(AgentState.WORKING))
 
         with pytest.raises(AgentBusy):
-            await room.agents.delete_agent(room.principal, session.agent_id)
+            await room.agents.delete(room.principal, session.agent_id)
 
     async def test_a_deleted_agent_takes_everything_along(self, room: Room) -> None:
         session = await room.session()
         await room.send(session, "hello")
         await room.outputs.shorten(session.id, "call", "x" * 100_000)
 
-        await room.agents.delete_agent(room.principal, session.agent_id)
+        await room.agents.delete(room.principal, session.agent_id)
 
         assert room.outputs.read(session.id, "call") is None
         assert not room.workspaces.path(session.agent_id).exists()
         assert await room.bodies(session) == []
         assert not await is_queued(room, session)
         with pytest.raises(NoSuchAgent):
-            await room.agents.agent(room.principal, session.agent_id)
+            await room.agents.get(room.principal, session.agent_id)
 
     async def test_work_is_shown_and_committed(self, room: Room) -> None:
         agent = await room.agent(repository="sample")
@@ -287,7 +286,7 @@ class TestMessages:
     async def test_an_interrupt_without_a_turn_does_nothing(self, room: Room) -> None:
         session = await room.session()
 
-        await room.agents.interrupt(room.principal, session.agent_id, session.id)
+        await room.sessions.interrupt(room.principal, session.agent_id, session.id)
 
         assert len(await room.bodies(session)) == 1
         assert not await is_queued(room, session)
@@ -296,7 +295,7 @@ class TestMessages:
         session = await room.session()
         await room.send(session, "hello")
 
-        await room.agents.interrupt(room.principal, session.agent_id, session.id)
+        await room.sessions.interrupt(room.principal, session.agent_id, session.id)
 
         assert isinstance((await room.bodies(session))[-1], InterruptRequested)
 
@@ -304,7 +303,7 @@ class TestMessages:
         session = await room.session()
         await write_events(room, session, moved(AgentState.WAITING))
 
-        await room.agents.interrupt(room.principal, session.agent_id, session.id)
+        await room.sessions.interrupt(room.principal, session.agent_id, session.id)
 
         assert await is_queued(room, session)
 
@@ -318,7 +317,7 @@ class TestEvents:
         async def numbers(
             *, after: int = 0, before: int | None = None, types: list[str] | None = None
         ) -> list[int]:
-            rows = await room.agents.events(
+            rows = await room.sessions.events(
                 session.id, after=after, before=before, limit=3, types=types
             )
             return [row.seq for row in rows]
@@ -337,16 +336,16 @@ class TestApprovals:
         session = await room.session()
         await write_events(room, session, asking(), moved(AgentState.WAITING))
 
-        (waiting,) = await room.agents.approvals(room.principal)
+        (waiting,) = await room.sessions.approvals(room.principal)
         assert (waiting.agent_name, waiting.call_id) == ("Ada", "call_1")
         assert waiting.arguments == {"command": "ls"}
         assert (await room.look(session)).approvals == (waiting,)
-        agent = await room.agents.agent(room.principal, session.agent_id)
+        agent = await room.agents.get(room.principal, session.agent_id)
         assert agent.status is AgentStatus.WAITING
 
         await decide(room, session, note="go on")
 
-        assert await room.agents.approvals(room.principal) == []
+        assert await room.sessions.approvals(room.principal) == []
         body = (await room.bodies(session))[-1]
         assert body == PermissionDecided(
             call_id="call_1", decision="allow", note="go on", by="Ada Lovelace"
@@ -361,7 +360,7 @@ class TestApprovals:
 
         await write_events(room, session, Draft(body))
 
-        (waiting,) = await room.agents.approvals(room.principal)
+        (waiting,) = await room.sessions.approvals(room.principal)
         assert waiting.arguments == {"content": "\0"}
         assert waiting.preview == "+\N{REPLACEMENT CHARACTER}"
         assert (await room.bodies(session))[-1] == body
@@ -418,19 +417,19 @@ class TestProjections:
         assert (seen.state, seen.turn, seen.step) == (AgentState.WORKING, 1, 2)
         assert seen.todos == (todo,)
         assert seen.usage == Usage(input=11, output=6, cached=4, reasoning=1)
-        agent = await room.agents.agent(room.principal, session.agent_id)
+        agent = await room.agents.get(room.principal, session.agent_id)
         assert (agent.input_tokens, agent.output_tokens) == (11, 6)
         assert agent.status is AgentStatus.BUSY
         assert agent.current_session_id == session.id
 
     async def test_an_agent_is_busy_as_long_as_one_of_its_sessions_works(self, room: Room) -> None:
         first = await room.session()
-        second = await room.agents.create_session(room.principal, first.agent_id)
+        second = await room.sessions.create(room.principal, first.agent_id)
         await write_events(room, first, moved(AgentState.WORKING))
         await write_events(room, second, moved(AgentState.WAITING))
 
         async def status() -> AgentStatus:
-            return (await room.agents.agent(room.principal, first.agent_id)).status
+            return (await room.agents.get(room.principal, first.agent_id)).status
 
         assert await status() is AgentStatus.BUSY
         await write_events(room, first, moved(AgentState.READY, AgentState.WORKING))
@@ -442,36 +441,37 @@ class TestTenants:
         await room.write(lambda conn: add_tenant(conn, STRANGER.tenant_id))
         session = await room.session()
         await write_events(room, session, asking())
-        agents, agent_id = room.agents, session.agent_id
-        post_id = (await agents.agent(room.principal, agent_id)).post_id
+        agents, posts, sessions = room.agents, room.posts, room.sessions
+        agent_id = session.agent_id
+        post_id = (await agents.get(room.principal, agent_id)).post_id
 
-        assert await agents.approvals(STRANGER) == []
-        assert await agents.list_posts(STRANGER, after=None, limit=50) == ([], None)
+        assert await sessions.approvals(STRANGER) == []
+        assert await posts.list_page(STRANGER, after=None, limit=50) == ([], None)
         attempts = [
-            agents.agent(STRANGER, agent_id),
-            agents.change_agent(STRANGER, agent_id, AgentChanges(name="Mine")),
-            agents.delete_agent(STRANGER, agent_id),
+            agents.get(STRANGER, agent_id),
+            agents.change(STRANGER, agent_id, AgentChanges(name="Mine")),
+            agents.delete(STRANGER, agent_id),
             agents.diff(STRANGER, agent_id),
             agents.commit(STRANGER, agent_id, branch="b", message="m"),
-            agents.list_sessions(STRANGER, agent_id, after=None, limit=50),
-            agents.session(STRANGER, agent_id, session.id),
-            agents.create_session(STRANGER, agent_id),
-            agents.send(STRANGER, agent_id, session.id, text="hello"),
-            agents.interrupt(STRANGER, agent_id, session.id),
-            agents.decide(STRANGER, agent_id, session.id, "call_1", decision="allow"),
+            sessions.list_page(STRANGER, agent_id, after=None, limit=50),
+            sessions.get(STRANGER, agent_id, session.id),
+            sessions.create(STRANGER, agent_id),
+            sessions.send(STRANGER, agent_id, session.id, text="hello"),
+            sessions.interrupt(STRANGER, agent_id, session.id),
+            sessions.decide(STRANGER, agent_id, session.id, "call_1", decision="allow"),
         ]
         for attempt in attempts:
             with pytest.raises(NoSuchAgent):
                 await attempt
         for refused in [
-            agents.post(STRANGER, post_id),
-            agents.change_post(STRANGER, post_id, PostChanges(prompt="x")),
-            agents.delete_post(STRANGER, post_id),
+            posts.get(STRANGER, post_id),
+            posts.change(STRANGER, post_id, PostChanges(prompt="x")),
+            posts.delete(STRANGER, post_id),
         ]:
             with pytest.raises(NoSuchPost):
                 await refused
         with pytest.raises(InvalidInput):
-            await agents.create_agent(
+            await agents.create(
                 STRANGER, name="X", post_id=post_id, overrides=Overrides(), repository=None
             )
         assert len(await room.bodies(session)) == 2
@@ -490,12 +490,12 @@ class TestTenants:
         viewer = principal_of(TENANT, "agents:read", "posts:read", "sessions:read")
 
         for attempt in [
-            room.agents.create_post(viewer, Post(name="P")),
-            room.agents.delete_agent(viewer, session.agent_id),
-            room.agents.create_session(viewer, session.agent_id),
-            room.agents.send(viewer, session.agent_id, session.id, text="hello"),
-            room.agents.interrupt(viewer, session.agent_id, session.id),
-            room.agents.decide(viewer, session.agent_id, session.id, "c", decision="deny"),
+            room.posts.create(viewer, Post(name="P")),
+            room.agents.delete(viewer, session.agent_id),
+            room.sessions.create(viewer, session.agent_id),
+            room.sessions.send(viewer, session.agent_id, session.id, text="hello"),
+            room.sessions.interrupt(viewer, session.agent_id, session.id),
+            room.sessions.decide(viewer, session.agent_id, session.id, "c", decision="deny"),
             room.agents.commit(viewer, session.agent_id, branch="b", message="m"),
         ]:
             with pytest.raises(ScopeMissing):
@@ -504,9 +504,9 @@ class TestTenants:
     async def test_every_change_is_in_the_audit(self, room: Room) -> None:
         session = await room.session()
         await room.send(session, "hello")
-        await room.agents.interrupt(room.principal, session.agent_id, session.id)
-        await room.agents.change_agent(room.principal, session.agent_id, AgentChanges(name="Grace"))
-        await room.agents.delete_agent(room.principal, session.agent_id)
+        await room.sessions.interrupt(room.principal, session.agent_id, session.id)
+        await room.agents.change(room.principal, session.agent_id, AgentChanges(name="Grace"))
+        await room.agents.delete(room.principal, session.agent_id)
 
         assert await audited(room) == [
             "agent.created",
@@ -533,6 +533,6 @@ def test_a_slug_is_safe_in_a_branch(name: str, expected: str) -> None:
 
 
 async def decide(room: Room, session: Session, note: str = "") -> None:
-    await room.agents.decide(
+    await room.sessions.decide(
         room.principal, session.agent_id, session.id, "call_1", decision="allow", note=note
     )

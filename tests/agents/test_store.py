@@ -6,7 +6,7 @@ import sys
 # Four threads that meet the same dataclass for the first time, in a process that only just began.
 READERS = """
 import sys, threading
-from longhouse.agents import store
+from longhouse.agents.store import posts as store
 from longhouse.runtime.posts import Post
 
 learnt = hasattr(Post, "__msgspec_cache__")
@@ -17,7 +17,7 @@ posts = []
 
 def read():
     together.wait()
-    posts.append(store._definition(document))
+    posts.append(store.definition_of(document))
 
 threads = [threading.Thread(target=read) for _ in range(4)]
 for thread in threads:

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from tests.agents.conftest import PATIENCE, Room
 
 from longhouse.agents import journal
-from longhouse.agents.service import PostChanges
+from longhouse.agents.service.posts import PostChanges
 from longhouse.agents.states import AgentStatus
 from longhouse.fleet.models import MAX_ATTEMPTS, runs
 from longhouse.protocol.events import (
@@ -120,7 +120,7 @@ async def test_a_call_that_asks_waits_for_a_person_and_then_runs(room: Room) -> 
     await at_rest(room)  # a waiting turn holds no slot
     asked = next(body for body in bodies if isinstance(body, PermissionRequired))
 
-    await room.agents.decide(
+    await room.sessions.decide(
         room.principal, session.agent_id, session.id, asked.call_id, decision="allow"
     )
 
@@ -134,9 +134,9 @@ async def test_an_approval_outlives_the_process(room: Room) -> None:
     await room.send(session, "write it")
     await room.until(session, rests_for_a_person)
     await room.kill()
-    (waiting,) = await room.agents.approvals(room.principal)
+    (waiting,) = await room.sessions.approvals(room.principal)
 
-    await room.agents.decide(
+    await room.sessions.decide(
         room.principal,
         session.agent_id,
         session.id,
@@ -195,7 +195,7 @@ async def test_an_interrupt_stops_a_turn_and_the_next_message_works(room: Room) 
     await room.send(session, "go")
     await asyncio.wait_for(asked.wait(), 20)
 
-    await room.agents.interrupt(room.principal, session.agent_id, session.id)
+    await room.sessions.interrupt(room.principal, session.agent_id, session.id)
 
     await room.until(session, done())
     await room.send(session, "again")
@@ -206,7 +206,7 @@ async def test_an_interrupt_stops_a_turn_and_the_next_message_works(room: Room) 
 async def test_an_interrupted_message_that_was_queued_begins_no_turn(room: Room) -> None:
     session = await room.session()
     await room.send(session, "go")
-    await room.agents.interrupt(room.principal, session.agent_id, session.id)
+    await room.sessions.interrupt(room.principal, session.agent_id, session.id)
 
     await room.start(say("never said"))
 
@@ -243,7 +243,7 @@ async def test_a_stopping_process_parks_a_turn_that_its_successor_takes_up(room:
 
 async def test_two_sessions_of_one_agent_take_turns(room: Room) -> None:
     first = await room.session()
-    second = await room.agents.create_session(room.principal, first.agent_id)
+    second = await room.sessions.create(room.principal, first.agent_id)
     running: list[int] = []
     most: list[int] = []
 
@@ -288,8 +288,8 @@ async def test_a_changed_post_counts_from_the_next_turn(room: Room) -> None:
     await room.start(say("One."), say("Two."))
     await room.send(session, "one")
     await room.until(session, done())
-    agent = await room.agents.agent(room.principal, session.agent_id)
-    await room.agents.change_post(room.principal, agent.post_id, PostChanges(prompt="Be brief."))
+    agent = await room.agents.get(room.principal, session.agent_id)
+    await room.posts.change(room.principal, agent.post_id, PostChanges(prompt="Be brief."))
 
     await room.send(session, "two")
     await room.until(session, done(2))
@@ -322,7 +322,7 @@ async def test_a_forked_session_goes_its_own_way_and_outlives_its_parent(room: R
         lambda conn: journal.fork(conn, session.id, "session_f", [Draft(forked)], at=at, now=now)
     )
 
-    fork = await room.agents.session(room.principal, session.agent_id, "session_f")
+    fork = await room.sessions.get(room.principal, session.agent_id, "session_f")
     assert (fork.title, fork.turn, fork.step, fork.last_seq) == ("Make a plan", 1, 2, at + 1)
     assert [todo.title for todo in fork.todos] == ["Begin"]
     assert fork.state is AgentState.READY
@@ -341,7 +341,7 @@ async def test_a_forked_session_goes_its_own_way_and_outlives_its_parent(room: R
     assert await room.write(lambda conn: journal.delete(conn, session.id))
 
     assert await room.bodies(fork) == whole
-    agent = await room.agents.agent(room.principal, session.agent_id)
+    agent = await room.agents.get(room.principal, session.agent_id)
     assert agent.status is AgentStatus.IDLE
-    await room.agents.delete_agent(room.principal, session.agent_id)
+    await room.agents.delete(room.principal, session.agent_id)
     assert await room.write(lambda conn: journal.head(conn, "session_f")) is None

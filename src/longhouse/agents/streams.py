@@ -10,7 +10,7 @@ from contextlib import aclosing
 
 from longhouse.agents.journal import EventRow
 from longhouse.agents.models import SessionId
-from longhouse.agents.service import Agents
+from longhouse.agents.service.sessions import Sessions
 from longhouse.identity.auth import login_topic
 from longhouse.identity.models import LoginId
 from longhouse.kit.bus.base import Bus, BusClosed, Subscription
@@ -28,7 +28,7 @@ class Streams:
 
     def __init__(
         self,
-        agents: Agents,
+        sessions: Sessions,
         *,
         bus: Bus,
         stopping: asyncio.Event,
@@ -38,7 +38,7 @@ class Streams:
         """`heartbeat`: seconds of silence. `buffer`: live messages kept for a slow reader.
         `stopping` is set when the server begins to stop.
         """
-        self._agents = agents
+        self._sessions = sessions
         self._bus = bus
         self._stopping = stopping
         self._heartbeat = heartbeat
@@ -72,7 +72,7 @@ class Streams:
         live = (delta_topic(session_id),) if not channels or Channel.PROGRESS in channels else ()
 
         async def read(cursor: int) -> Sequence[EventRow]:
-            return await self._agents.events(session_id, after=cursor, limit=PAGE, types=types)
+            return await self._sessions.events(session_id, after=cursor, limit=PAGE, types=types)
 
         # A subscription of its own: a flood of deltas cannot push the revocation out.
         with (

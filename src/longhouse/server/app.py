@@ -31,7 +31,9 @@ def build_app(house: House) -> ASGIApp:
     api = build_api()
     api.state.house = house
     api.state.identity = house.identity
+    api.state.posts = house.posts
     api.state.agents = house.agents
+    api.state.sessions = house.sessions
     api.state.streams = house.streams
     api.state.models = house.models
     api.state.secure_cookies = (house.settings.public_url or "").startswith("https://")

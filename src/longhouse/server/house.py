@@ -7,7 +7,7 @@ house to `app.build_app`. Importing this module makes nothing.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,9 @@ from sqlalchemy import Connection
 from longhouse.agents.journal import DatabaseJournal
 from longhouse.agents.models import TURN
 from longhouse.agents.samples import make_sample_repository
-from longhouse.agents.service import Agents, add_default_posts
+from longhouse.agents.service.agents import Agents
+from longhouse.agents.service.posts import Posts, add_default_posts
+from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.streams import Streams
 from longhouse.agents.worker import TurnHandler
 from longhouse.agents.workspaces import Workspaces
@@ -68,7 +70,9 @@ class House:
     identity: Identity
     sandbox: Sandbox
     models: EnvironmentModels
+    posts: Posts
     agents: Agents
+    sessions: Sessions
     streams: Streams
     executor: RunExecutor  # at work only inside `working`
     stopping: asyncio.Event  # set when the server begins to stop: event streams end
@@ -107,11 +111,15 @@ async def open_house(
             sandbox = sandbox or await choose(settings.sandbox.value)
             stopping = asyncio.Event()
             servers = _mcp_servers(settings)
-            agents = _agents(settings, database, bus, clock, servers)
+            posts = Posts(
+                database=database, clock=clock, tools=builtin_tools(), mcp_servers=servers
+            )
+            agents = _agents(settings, database, bus, clock)
+            sessions = Sessions(database=database, bus=bus, clock=clock)
             journal = DatabaseJournal(database, clock=clock, bus=bus)
             async with Runtime(
                 models=turn_models or models,
-                posts=agents.post_of,
+                posts=posts.of_session,
                 mcp=servers,
                 journal=journal,
                 sandbox=sandbox,
@@ -131,8 +139,10 @@ async def open_house(
                     identity=_identity(settings, database, bus, clock, passwords or Passwords()),
                     sandbox=sandbox,
                     models=models,
+                    posts=posts,
                     agents=agents,
-                    streams=_streams(settings, agents, bus, stopping),
+                    sessions=sessions,
+                    streams=_streams(settings, sessions, bus, stopping),
                     executor=RunExecutor(
                         database=database,
                         bus=bus,
@@ -192,7 +202,6 @@ def _agents(
     database: Database,
     bus: Bus,
     clock: Clock,
-    mcp_servers: Sequence[McpServer],
 ) -> Agents:
     workspaces = Workspaces(
         settings.data_dir / "agents",
@@ -205,8 +214,6 @@ def _agents(
         bus=bus,
         clock=clock,
         workspaces=workspaces,
-        tools=builtin_tools(),
-        mcp_servers=mcp_servers,
         outputs=Outputs(_outputs_of(settings)),
     )
 
@@ -215,9 +222,9 @@ def _outputs_of(settings: Settings) -> Path:
     return settings.data_dir / "outputs"
 
 
-def _streams(settings: Settings, agents: Agents, bus: Bus, stopping: asyncio.Event) -> Streams:
+def _streams(settings: Settings, sessions: Sessions, bus: Bus, stopping: asyncio.Event) -> Streams:
     return Streams(
-        agents,
+        sessions,
         bus=bus,
         stopping=stopping,
         heartbeat=settings.sse_heartbeat_seconds,

@@ -5,7 +5,7 @@
 
 from fastapi import APIRouter
 
-from longhouse.agents import api as agents_api
+from longhouse.agents.api import agents, posts, sessions
 from longhouse.identity import api as identity_api
 from longhouse.server import health
 
@@ -14,6 +14,8 @@ API = "/api/v1"
 ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     ("", health.router),
     (API, identity_api.router),
-    (API, agents_api.router),
+    (API, posts.router),
+    (API, agents.router),
+    (API, sessions.router),
 )
 """(prefix, router)."""

@@ -1,0 +1,61 @@
+"""What the room's routes stand on: the process's services, and the parameters of lists."""
+
+from typing import Annotated
+
+from fastapi import Depends, Query
+from starlette.requests import HTTPConnection
+
+from longhouse.agents.service.agents import Agents
+from longhouse.agents.service.posts import Posts
+from longhouse.agents.service.sessions import Sessions
+from longhouse.agents.streams import Streams
+from longhouse.runtime.models.environment import EnvironmentModels
+
+BIGGEST_PAGE = 200
+
+Limit = Annotated[int, Query(ge=1, le=BIGGEST_PAGE, description="Items at most.")]
+After = Annotated[
+    str | None, Query(max_length=100, description="`next` of the page before.", examples=[None])
+]
+
+
+def posts_of(connection: HTTPConnection) -> Posts:
+    """The `Posts` of the process that serves this connection."""
+    posts = connection.app.state.posts
+    assert isinstance(posts, Posts)
+    return posts
+
+
+def agents_of(connection: HTTPConnection) -> Agents:
+    """The `Agents` of the process that serves this connection."""
+    agents = connection.app.state.agents
+    assert isinstance(agents, Agents)
+    return agents
+
+
+def sessions_of(connection: HTTPConnection) -> Sessions:
+    """The `Sessions` of the process that serves this connection."""
+    sessions = connection.app.state.sessions
+    assert isinstance(sessions, Sessions)
+    return sessions
+
+
+def streams_of(connection: HTTPConnection) -> Streams:
+    """The `Streams` of the process that serves this connection."""
+    streams = connection.app.state.streams
+    assert isinstance(streams, Streams)
+    return streams
+
+
+def models_of(connection: HTTPConnection) -> EnvironmentModels:
+    """The models of the process that serves this connection."""
+    models = connection.app.state.models
+    assert isinstance(models, EnvironmentModels)
+    return models
+
+
+CurrentPosts = Annotated[Posts, Depends(posts_of)]
+CurrentAgents = Annotated[Agents, Depends(agents_of)]
+CurrentSessions = Annotated[Sessions, Depends(sessions_of)]
+CurrentStreams = Annotated[Streams, Depends(streams_of)]
+CurrentModels = Annotated[EnvironmentModels, Depends(models_of)]

@@ -1,0 +1,75 @@
+"""What the room refuses: raised by its services, answered as problems by the server."""
+
+from longhouse.kit.errors import Conflict, InvalidInput, Json, NotFound
+
+
+class NoSuchPost(NotFound):
+    """No post of this id in the caller's tenant."""
+
+    code = "no-such-post"
+
+    def __init__(self, post_id: str) -> None:
+        super().__init__(f"There is no post {post_id[:80]!r}.")
+
+
+class NoSuchAgent(NotFound):
+    """No agent of this id in the caller's tenant."""
+
+    code = "no-such-agent"
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(f"There is no agent {agent_id[:80]!r}.")
+
+
+class NoSuchSession(NotFound):
+    """The agent has no session of this id."""
+
+    code = "no-such-session"
+
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"The agent has no session {session_id[:80]!r}.")
+
+
+class NameTaken(Conflict):
+    """Another one of the tenant has this name."""
+
+    code = "name-taken"
+
+    def __init__(self, what: str, name: str) -> None:
+        message = f"There is {what} with the name {name!r} already."
+        errors: list[Json] = [{"field": "name", "message": message}]
+        super().__init__(message, hint="Choose another name.", errors=errors)
+
+
+class PostInUse(Conflict):
+    """Agents follow the post."""
+
+    code = "post-in-use"
+
+    def __init__(self, count: int) -> None:
+        super().__init__(
+            f"{count} agents follow this post.", hint="Give them another post or delete them first."
+        )
+
+
+class ChangedMeanwhile(Conflict):
+    """Somebody else changed the same thing at the same moment."""
+
+    code = "changed-meanwhile"
+
+    def __init__(self) -> None:
+        super().__init__("Somebody else changed this just now.", hint="Look at it and try again.")
+
+
+class AgentBusy(Conflict):
+    """The agent is in the middle of a turn."""
+
+    code = "agent-busy"
+
+    def __init__(self) -> None:
+        super().__init__("The agent is at work.", hint="Interrupt it first.")
+
+
+def invalid(field: str, message: str, *, hint: str | None = None) -> InvalidInput:
+    """A value that is wrong, told by its field."""
+    return InvalidInput(message, hint=hint, errors=[{"field": field, "message": message}])

@@ -1,0 +1,1 @@
+"""What people do with posts, agents and sessions, each change one transaction with its audit."""

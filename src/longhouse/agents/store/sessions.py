@@ -1,0 +1,168 @@
+"""The statements on sessions and on the approvals that wait in them."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
+
+from longhouse.agents.models import (
+    AgentId,
+    Approval,
+    Session,
+    SessionId,
+    agents,
+    approvals,
+    sessions,
+)
+from longhouse.agents.store.pages import Page, page
+from longhouse.identity.auth import tenant_of_own_row
+from longhouse.identity.models import TenantId, UserId, users
+from longhouse.protocol.events import AgentState, Todo, Usage
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_todos = msgspec.json.Decoder(tuple[Todo, ...])
+_arguments = msgspec.json.Decoder(dict[str, Any])
+
+
+def add(
+    conn: Connection,
+    tenant_id: TenantId,
+    session_id: SessionId,
+    *,
+    agent_id: AgentId,
+    title: str,
+    now: datetime,
+) -> None:
+    """Store a new session; its journal is begun by `journal.create`."""
+    conn.execute(
+        insert(sessions),
+        {
+            "id": session_id,
+            "tenant_id": tenant_id,
+            "agent_id": agent_id,
+            "title": title,
+            "state": AgentState.READY,
+            "created_at": now,
+            "updated_at": now,
+        },
+    )
+
+
+def make_current(conn: Connection, agent_id: AgentId, session_id: SessionId) -> None:
+    """The session that lists and consoles open first."""
+    conn.execute(
+        update(agents).where(agents.c.id == agent_id).values(current_session_id=session_id)
+    )
+
+
+def lock(
+    conn: Connection, tenant_id: TenantId, session_id: str, *, agent_id: str
+) -> Session | None:
+    """A session of this agent that nobody else writes until the commit."""
+    query = _sessions(tenant_id).where(sessions.c.id == session_id, sessions.c.agent_id == agent_id)
+    row = conn.execute(query.with_for_update(key_share=True)).one_or_none()
+    return None if row is None else _session(row, ())
+
+
+def find(
+    conn: Connection, tenant_id: TenantId, session_id: str, *, agent_id: str
+) -> Session | None:
+    """A session of this agent with the approvals it waits for."""
+    query = _sessions(tenant_id).where(sessions.c.id == session_id, sessions.c.agent_id == agent_id)
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        return None
+    waiting = pending_approvals(conn, tenant_id, approvals.c.session_id == session_id)
+    return _session(row, tuple(waiting))
+
+
+def list_page(
+    conn: Connection, tenant_id: TenantId, *, agent_id: AgentId, after: str | None, limit: int
+) -> Page[Session]:
+    """Sessions of an agent, the newest first."""
+    query = _sessions(tenant_id).where(sessions.c.agent_id == agent_id)
+    query = query.order_by(sessions.c.id.desc()).limit(limit + 1)
+    if after is not None:
+        query = query.where(sessions.c.id < after)
+    waiting = pending_approvals(conn, tenant_id, approvals.c.agent_id == agent_id)
+    found = [
+        _session(row, tuple(one for one in waiting if one.session_id == row.id))
+        for row in conn.execute(query)
+    ]
+    return page(found, limit)
+
+
+# --- approvals ------------------------------------------------------------------------------------
+
+
+def pending_approvals(
+    conn: Connection, tenant_id: TenantId, *conditions: ColumnElement[bool]
+) -> list[Approval]:
+    """What waits for a person, the oldest first."""
+    query = (
+        select(approvals, agents.c.name.label("agent_name"))
+        .join(agents, agents.c.id == approvals.c.agent_id)
+        .where(approvals.c.tenant_id == tenant_id, approvals.c.decision.is_(None), *conditions)
+        .order_by(approvals.c.requested_at, approvals.c.call_id)
+    )
+    return [_approval(row) for row in conn.execute(query)]
+
+
+def decision_on(conn: Connection, session_id: SessionId, call_id: str) -> tuple[bool, str | None]:
+    """Whether the call ever waited for a person, and what was decided."""
+    query = select(approvals.c.decision).where(
+        approvals.c.session_id == session_id, approvals.c.call_id == call_id
+    )
+    row = conn.execute(query).one_or_none()
+    return (False, None) if row is None else (True, row.decision)
+
+
+def name_of_user(conn: Connection, user_id: UserId) -> str:
+    """How a person is shown to others."""
+    return conn.scalar(select(users.c.display_name).where(users.c.id == user_id)) or ""
+
+
+# --- rows into values -----------------------------------------------------------------------------
+
+
+def _sessions(tenant_id: TenantId) -> Select[*tuple[object, ...]]:
+    return select(sessions).where(sessions.c.tenant_id == tenant_id)
+
+
+def _session(row: Row[*tuple[object, ...]], waiting: Sequence[Approval]) -> Session:
+    return Session(
+        id=SessionId(row.id),
+        tenant_id=tenant_of_own_row(row.tenant_id),
+        agent_id=AgentId(row.agent_id),
+        title=row.title,
+        last_seq=row.last_seq,
+        state=AgentState(row.state),
+        turn=row.turn,
+        step=row.step,
+        todos=_todos.decode(row.todos),
+        usage=Usage(
+            input=row.input_tokens,
+            output=row.output_tokens,
+            cached=row.cached_tokens,
+            reasoning=row.reasoning_tokens,
+        ),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        approvals=tuple(waiting),
+    )
+
+
+def _approval(row: Row[*tuple[object, ...]]) -> Approval:
+    return Approval(
+        session_id=SessionId(row.session_id),
+        call_id=row.call_id,
+        agent_id=AgentId(row.agent_id),
+        agent_name=row.agent_name,
+        name=row.name,
+        arguments=_arguments.decode(row.arguments),
+        reason=row.reason,
+        preview=row.preview,
+        requested_at=_EPOCH + timedelta(microseconds=row.requested_at),
+    )

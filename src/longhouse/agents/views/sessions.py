@@ -1,0 +1,173 @@
+"""Sessions, messages, approvals and events as clients send and see them."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from longhouse.agents.models import TITLE_CHARACTERS, Approval, Session
+from longhouse.agents.views.base import Body, Words
+from longhouse.kit.db.tables import JsonDocument
+from longhouse.protocol.events import AgentState, Channel, TodoStatus
+
+MESSAGE_CHARACTERS = 500_000
+
+
+class SessionBody(Body):
+    """A new session."""
+
+    title: str = Field(
+        "", max_length=TITLE_CHARACTERS, description="Without one, the first message gives it."
+    )
+
+
+class TodoView(BaseModel):
+    """One line of the agent's plan."""
+
+    id: str
+    title: str
+    status: TodoStatus
+
+
+class ApprovalView(BaseModel):
+    """A tool call that waits for a person."""
+
+    agent_id: str
+    agent_name: str
+    session_id: str
+    call_id: str
+    name: str = Field(description="Of the tool.")
+    arguments: dict[str, Any]
+    reason: str = Field(description="The mode or rule that asks.")
+    preview: str = Field(description="Unified diff of what it would change, where known.")
+    requested_at: datetime
+
+
+class ApprovalList(BaseModel):
+    """Everything of the tenant that waits for a person, the oldest first."""
+
+    items: list[ApprovalView]
+
+
+class UsageView(BaseModel):
+    """Tokens of a session."""
+
+    input: int
+    output: int
+    cached: int = Field(description="The part of `input` read from a vendor's cache.")
+    reasoning: int = Field(description="The part of `output` that was thinking.")
+
+
+class SessionView(BaseModel):
+    """One conversation of an agent."""
+
+    id: str
+    agent_id: str
+    title: str
+    state: AgentState
+    turn: int
+    step: int
+    last_seq: int = Field(description="Number of its last event.")
+    todos: list[TodoView]
+    approvals: list[ApprovalView]
+    usage: UsageView
+    created_at: datetime
+    updated_at: datetime
+
+
+class SessionPage(BaseModel):
+    """Sessions of an agent, the newest first."""
+
+    items: list[SessionView]
+    next: str | None = Field(description="Give it as `after`; null on the last page.")
+
+
+class MessageBody(Body):
+    """Something to say to the agent."""
+
+    text: str = Field(max_length=MESSAGE_CHARACTERS, examples=["Make the failing test pass"])
+    message_id: str | None = Field(
+        None,
+        pattern=r"^[\x21-\x7e]{1,200}$",
+        description="Your own id: sending it twice is sending it once.",
+    )
+
+
+class QueuedView(BaseModel):
+    """The message is durable and will be answered."""
+
+    status: Literal["queued"] = "queued"
+    message_id: str
+    seq: int = Field(description="Number of its event.")
+
+
+class DecisionBody(Body):
+    """A person's word on a tool call."""
+
+    decision: Literal["allow", "deny"]
+    note: Words = Field("", description="The agent reads it.")
+
+
+class EventView(BaseModel):
+    """One entry of the journal. The fields of its type follow, without those that have defaults."""
+
+    model_config = ConfigDict(extra="allow")
+
+    seq: int
+    time: datetime
+    channel: Channel
+    type: str = Field(examples=["text"])
+
+
+class EventPage(BaseModel):
+    """Events in the order of their numbers."""
+
+    items: list[EventView]
+    next: int | None = Field(
+        description="Where to go on: the next `after`, or, going backwards, the next `before`. "
+        "null: there are no more."
+    )
+
+
+# --- values into answers --------------------------------------------------------------------------
+
+
+def session_view(session: Session) -> SessionView:
+    """A session as clients see one."""
+    return SessionView(
+        id=session.id,
+        agent_id=session.agent_id,
+        title=session.title,
+        state=session.state,
+        turn=session.turn,
+        step=session.step,
+        last_seq=session.last_seq,
+        todos=[
+            TodoView(id=todo.id, title=todo.title, status=todo.status) for todo in session.todos
+        ],
+        approvals=[approval_view(one) for one in session.approvals],
+        usage=UsageView(
+            input=session.usage.input,
+            output=session.usage.output,
+            cached=session.usage.cached,
+            reasoning=session.usage.reasoning,
+        ),
+        created_at=session.created_at,
+        updated_at=session.updated_at,
+    )
+
+
+def approval_view(approval: Approval) -> ApprovalView:
+    """An approval as clients see one."""
+    arguments: dict[str, JsonDocument] = approval.arguments
+    return ApprovalView(
+        agent_id=approval.agent_id,
+        agent_name=approval.agent_name,
+        session_id=approval.session_id,
+        call_id=approval.call_id,
+        name=approval.name,
+        arguments=arguments,
+        reason=approval.reason,
+        preview=approval.preview,
+        requested_at=approval.requested_at,
+    )
