@@ -459,9 +459,9 @@ def lock(arguments: Sequence[str]) -> None:
     """write the locks anew (`--upgrade` takes the newest versions)"""
     make_venv()
     pins = ("-c", LOCKS / "dev.txt")  # dev.txt decides; the others are parts of it
-    carriers = ("--extra", "postgres", "--extra", "nats")  # what `make run` has beside the rest
+    extras = [f"--extra={name}" for name in ("server", "postgres", "nats")]  # what `make run` has
     compile_lock("dev.txt", "pyproject.toml", "--all-extras", "--group", "dev", *arguments)
-    compile_lock("runtime.txt", "pyproject.toml", *carriers, *pins)
+    compile_lock("runtime.txt", "pyproject.toml", *extras, *pins)
     compile_lock("build.txt", "--group", "build", *pins)
     compile_lock("uv.txt", LOCKS / "uv.in", *pins)
 

@@ -143,6 +143,19 @@ class BrokenCredentials(Misconfigured):
     code = "broken-credentials"
 
 
+class NotInstalled(Misconfigured):
+    """The library is installed, and not the packages that a command needs besides."""
+
+    code = "not-installed"
+    title = "This is not installed"
+
+    def __init__(self, what: str, missing: ModuleNotFoundError) -> None:
+        super().__init__(
+            f"{what} needs packages that the library does without ({missing.name}).",
+            hint="Install the server with its commands: pip install 'longhouse[server]'",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Unexpected:
     """An error nobody foresaw, in words."""

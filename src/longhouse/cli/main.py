@@ -18,7 +18,7 @@ import typer
 
 from longhouse import __version__
 from longhouse.cli import output
-from longhouse.cli.errors import EX_SOFTWARE, Unexpected
+from longhouse.cli.errors import EX_SOFTWARE, NotInstalled, Unexpected
 from longhouse.kit.errors import LonghouseError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -116,8 +116,11 @@ def _options(
 
 def _add(app: typer.Typer, command: Command) -> None:
     module, _, attribute = command.place.partition(":")
-    # Imported here, not above: the server alone takes longer to load than most commands to run.
-    defined = getattr(importlib.import_module(f"longhouse.cli.{module}"), attribute)
+    try:
+        # Imported here, not above: the server alone takes longer to load than most commands to run.
+        defined = getattr(importlib.import_module(f"longhouse.cli.{module}"), attribute)
+    except ModuleNotFoundError as missing:
+        raise NotInstalled(f"`longhouse {command.name}`", missing) from missing
     if isinstance(defined, typer.Typer):
         app.add_typer(defined, name=command.name, help=command.help)
     else:
