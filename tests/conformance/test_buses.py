@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from tests.patience import PATIENCE
 
 from longhouse.kit.bus.base import Bus, BusClosed, Message
 from longhouse.kit.bus.memory import MemoryBus
@@ -25,7 +26,7 @@ async def test_a_subscriber_gets_what_is_published_to_its_topics_in_order(bus: B
         bus.publish("b", b"2")
         bus.publish("a")
 
-        got = [await subscription.next(1) for _ in range(3)]
+        got = [await subscription.next(PATIENCE) for _ in range(3)]
 
     assert got == [Message("a", b"1"), Message("b", b"2"), Message("a", b"")]
 
@@ -44,7 +45,7 @@ async def test_a_time_out_of_zero_takes_what_is_there_and_waits_for_nothing(bus:
         bus.publish("a", b"2")
 
         assert await subscription.next(0) == Message("a", b"1")
-        assert await subscription.next(1) == Message("a", b"2")
+        assert await subscription.next(PATIENCE) == Message("a", b"2")
         assert await subscription.next(0) is None
 
 
@@ -59,14 +60,14 @@ async def test_a_waiting_reader_is_woken(bus: Bus) -> None:
 
         bus.publish("a", b"1")
 
-        assert await asyncio.wait_for(reader, 1) == Message("a", b"1")
+        assert await asyncio.wait_for(reader, PATIENCE) == Message("a", b"1")
 
 
 async def test_every_subscriber_of_a_topic_gets_each_message(bus: Bus) -> None:
     with bus.subscribe("a") as one, bus.subscribe("a") as two:
         bus.publish("a", b"1")
 
-        assert await one.next(1) == await two.next(1) == Message("a", b"1")
+        assert await one.next(PATIENCE) == await two.next(PATIENCE) == Message("a", b"1")
 
 
 async def test_an_overflow_drops_the_oldest_and_says_so_once(bus: Bus) -> None:
@@ -88,7 +89,7 @@ async def test_a_reader_that_keeps_up_never_lags(bus: Bus) -> None:
     with bus.subscribe("a", capacity=1) as subscription:
         for _ in range(5):
             bus.publish("a")
-            assert await subscription.next(1)
+            assert await subscription.next(PATIENCE)
 
         assert not subscription.lagged
 
@@ -98,7 +99,7 @@ async def test_a_slow_reader_does_not_hold_up_the_others(bus: Bus) -> None:
         for _ in range(1000):
             bus.publish("a")
 
-        assert [await quick.next(1) for _ in range(1000)] == [Message("a", b"")] * 1000
+        assert [await quick.next(PATIENCE) for _ in range(1000)] == [Message("a", b"")] * 1000
 
 
 async def test_a_cancelled_wait_loses_no_message(bus: Bus) -> None:
@@ -109,7 +110,7 @@ async def test_a_cancelled_wait_loses_no_message(bus: Bus) -> None:
         reader.cancel()
         await asyncio.gather(reader, return_exceptions=True)
 
-        assert await subscription.next(1) == Message("a", b"1")
+        assert await subscription.next(PATIENCE) == Message("a", b"1")
 
 
 async def test_a_closed_subscription_hears_nothing_more(bus: Bus) -> None:
@@ -130,7 +131,7 @@ async def test_closing_the_bus_ends_waiting_readers(bus: Bus) -> None:
         await bus.close()
 
         with pytest.raises(BusClosed):
-            await asyncio.wait_for(reader, 1)
+            await asyncio.wait_for(reader, PATIENCE)
         with pytest.raises(BusClosed):
             await bus.subscribe("a").next()
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import URL
 from tests.agents.rows import journal_of_sessions
 from tests.fixtures_db import copied_database, copied_file, opened_database
+from tests.patience import PATIENCE
 
 from longhouse.kit.bus.memory import MemoryBus
 from longhouse.protocol.events import AgentCreated, Draft, Event, MessageReceived, Text
@@ -216,7 +217,7 @@ async def test_every_write_rings_with_the_last_number(journal: Journal) -> None:
         await journal.append("a", [text("two")], epoch=epoch)
         await journal.post("a", [text("three")])
 
-        payloads = [message.payload for _ in range(3) if (message := await rings.next(1))]
+        payloads = [message.payload for _ in range(3) if (message := await rings.next(PATIENCE))]
 
     assert payloads == [b"2", b"3", b"4"]
 
@@ -373,7 +374,7 @@ async def test_a_fork_rings_with_its_last_number(journal: Journal) -> None:
     await journal.create("a", [created(), text("one")])
     with bus.subscribe(ring_topic("b")) as rings:
         await journal.fork("a", "b", [text("two")], at=2)
-        ring = await rings.next(1)
+        ring = await rings.next(PATIENCE)
 
     assert ring is not None
     assert ring.payload == b"3"

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.patience import PATIENCE
 
 from longhouse.kit.clock import ManualClock, SystemClock
 
@@ -65,7 +66,7 @@ async def test_a_sleeper_goes_on_only_when_its_time_is_reached() -> None:
     assert not task.done()
 
     clock.advance(0.5)
-    await asyncio.wait_for(task, 1)
+    await asyncio.wait_for(task, PATIENCE)
 
 
 async def test_a_cancelled_sleeper_is_no_sleeper() -> None:

@@ -1,11 +1,12 @@
 """Replay, then follow."""
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.patience import PATIENCE, until
 
 from longhouse.kit.bus.base import Subscription
 from longhouse.kit.bus.memory import MemoryBus
@@ -39,10 +40,15 @@ async def take(
     subscription: Subscription,
     *,
     after: int = 0,
-    heartbeat: float = 60,
+    heartbeat: float = 2 * PATIENCE,
     page_size: int | None = None,
+    waiting: asyncio.Event | None = None,
 ) -> list[Followed[int]]:
-    """The first things that following yields."""
+    """The first things that following yields.
+
+    `waiting`: set once the first came; with a page size that makes it the last of its page, it then
+    waits for rings.
+    """
     taken: list[Followed[int]] = []
     stream = follow(
         truth.read,
@@ -53,12 +59,34 @@ async def take(
         page_size=page_size,
         live_topics={"live"},
     )
-    async with asyncio.timeout(10), aclosing(stream) as following:
+    async with asyncio.timeout(PATIENCE), aclosing(stream) as following:
         async for thing in following:
             taken.append(thing)
+            if waiting is not None:
+                waiting.set()
             if len(taken) == count:
                 break
     return taken
+
+
+@asynccontextmanager
+async def taking(
+    count: int, truth: Truth, subscription: Subscription, *, heartbeat: float = 2 * PATIENCE
+) -> AsyncIterator[asyncio.Task[list[Followed[int]]]]:
+    """The same in a task of its own, which has taken the first item and waits for rings."""
+    waiting = asyncio.Event()
+    following = asyncio.create_task(
+        take(
+            count,
+            truth,
+            subscription,
+            heartbeat=heartbeat,
+            page_size=truth.page_size,
+            waiting=waiting,
+        )
+    )
+    await waiting.wait()
+    yield following
 
 
 async def test_all_pages_are_replayed_from_the_bookmark() -> None:
@@ -72,12 +100,11 @@ async def test_a_ring_brings_what_is_new() -> None:
     bus, truth = MemoryBus(), Truth(1)
 
     with bus.subscribe("ring") as subscription:
-        following = asyncio.create_task(take(2, truth, subscription))
-        await asyncio.sleep(0.001)
-        truth.append()
-        bus.publish("ring")
+        async with taking(2, truth, subscription) as following:
+            truth.append()
+            bus.publish("ring")
 
-        assert await following == [Item(1), Item(2)]
+            assert await following == [Item(1), Item(2)]
 
 
 async def test_what_comes_between_subscribing_and_reading_is_told_once() -> None:
@@ -94,26 +121,24 @@ async def test_a_lost_ring_is_made_good_by_the_heartbeat() -> None:
     bus, truth = MemoryBus(), Truth(1)
 
     with bus.subscribe("ring") as subscription:
-        following = asyncio.create_task(take(3, truth, subscription, heartbeat=0.01))
-        await asyncio.sleep(0.001)
-        truth.append()  # and nobody rings
+        async with taking(3, truth, subscription, heartbeat=0.01) as following:
+            truth.append()  # and nobody rings
 
-        assert [thing for thing in await following if thing != Beat()] == [Item(1), Item(2)]
+            assert [thing for thing in await following if thing != Beat()] == [Item(1), Item(2)]
 
 
 async def test_live_fragments_come_after_the_items_whose_ring_came_before_them() -> None:
-    bus, truth = MemoryBus(), Truth()
+    bus, truth = MemoryBus(), Truth(1)
 
     with bus.subscribe("ring", "live") as subscription:
-        following = asyncio.create_task(take(4, truth, subscription))
-        await asyncio.sleep(0.001)
-        bus.publish("live", b"a")
-        truth.append()
-        bus.publish("ring")
-        bus.publish("live", b"b")
-        bus.publish("live", b"c")
+        async with taking(5, truth, subscription) as following:
+            bus.publish("live", b"a")
+            truth.append()
+            bus.publish("ring")
+            bus.publish("live", b"b")
+            bus.publish("live", b"c")
 
-        assert await following == [Live(b"a"), Item(1), Live(b"b"), Live(b"c")]
+            assert await following == [Item(1), Live(b"a"), Item(2), Live(b"b"), Live(b"c")]
 
 
 async def test_rings_that_wait_together_are_answered_by_one_read() -> None:
@@ -138,17 +163,16 @@ async def test_a_short_page_is_the_last_when_its_size_is_known() -> None:
 
 
 async def test_an_overflow_of_live_fragments_loses_no_item() -> None:
-    bus, truth = MemoryBus(), Truth()
+    bus, truth = MemoryBus(), Truth(1)
 
     with bus.subscribe("ring", "live", capacity=2) as subscription:
-        following = asyncio.create_task(take(3, truth, subscription))
-        await asyncio.sleep(0.001)
-        truth.append()
-        bus.publish("ring")  # pushed out by what follows
-        for number in range(5):
-            bus.publish("live", b"%d" % number)
+        async with taking(4, truth, subscription) as following:
+            truth.append()
+            bus.publish("ring")  # pushed out by what follows
+            for number in range(5):
+                bus.publish("live", b"%d" % number)
 
-        assert await following == [Item(1), Live(b"3"), Live(b"4")]
+            assert await following == [Item(1), Item(2), Live(b"3"), Live(b"4")]
 
 
 async def test_rings_without_anything_new_do_not_hold_up_the_heartbeat() -> None:
@@ -170,11 +194,10 @@ async def test_the_end_of_the_bus_is_the_end_of_following() -> None:
     bus, truth = MemoryBus(), Truth(2)
 
     with bus.subscribe("ring") as subscription:
-        following = asyncio.create_task(take(100, truth, subscription))
-        await asyncio.sleep(0.001)
-        await bus.close()
+        async with taking(100, truth, subscription) as following:
+            await bus.close()
 
-        assert await following == [Item(1), Item(2)]
+            assert await following == [Item(1), Item(2)]
 
 
 @settings(max_examples=150, deadline=None)
@@ -227,9 +250,7 @@ def test_whatever_happens_in_between_every_item_comes_once_and_in_order(
                         bus.publish("live", payload)
                 if action == "run":
                     await asyncio.sleep(0)
-            async with asyncio.timeout(5):
-                while last_item(taken, default=after) < len(truth.items):  # noqa: ASYNC110
-                    await asyncio.sleep(0.0005)
+            await until(lambda: last_item(taken, default=after) == len(truth.items))
             await bus.close()
             await consumer
         return len(truth.items)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from longhouse.kit import sse
 from longhouse.kit.errors import BadRequest
@@ -23,21 +24,22 @@ class Connection:
         self.reading = asyncio.Event()
         self.reading.set()
         self.left = asyncio.Event()
-        self._changed = asyncio.Condition()
+        self._news = asyncio.Event()
 
     async def receive(self) -> Message:
         await self.left.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
-        await self.reading.wait()
-        async with self._changed:
-            self.sent.append(dict(message))
-            self._changed.notify_all()
+        await self.reading.wait()  # at once while it reads: no time-out can come in between
+        self.sent.append(dict(message))
+        self._news.set()
 
     async def wait_for(self, condition: Callable[[bytes], bool]) -> None:
-        async with asyncio.timeout(5), self._changed:
-            await self._changed.wait_for(lambda: condition(self.body))
+        async with asyncio.timeout(PATIENCE):
+            while not condition(self.body):
+                self._news.clear()
+                await self._news.wait()
 
     @property
     def body(self) -> bytes:
@@ -73,7 +75,7 @@ def serve(response: sse.EventStream, connection: Connection) -> asyncio.Task[Non
 
 
 async def finish(task: asyncio.Task[None]) -> None:
-    await asyncio.wait_for(task, 5)
+    await asyncio.wait_for(task, PATIENCE)
 
 
 class TestFrames:
@@ -187,7 +189,7 @@ class TestResponse:
         await connection.wait_for(lambda body: b"data: 5" in body)
 
         connection.reading.clear()
-        await asyncio.wait_for(serving, 5)
+        await finish(serving)
 
         assert frames.closed
         assert frames.made <= len(connection.sent)

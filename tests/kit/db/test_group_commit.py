@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.patience import PATIENCE
 
 from longhouse.kit.db import sqlite
 from longhouse.kit.db.group_commit import DatabaseClosed, GroupCommit, TransactionLost
@@ -71,10 +72,10 @@ async def in_one_batch(
 
     def hold(_: sqlite3.Connection) -> None:
         busy.set()
-        release.wait(10)
+        release.wait(PATIENCE)
 
     first = writer.submit(hold)
-    await asyncio.to_thread(busy.wait, 10)
+    await asyncio.to_thread(busy.wait, PATIENCE)
     futures = [writer.submit(job) for job in jobs]
     release.set()
     await first
@@ -168,7 +169,7 @@ def test_a_job_is_stored_whole_or_not_at_all(
             release = threading.Event()
             if not together:
                 release.set()
-            writer.submit(lambda _: release.wait(10))
+            writer.submit(lambda _: release.wait(PATIENCE))
             futures = []
             for values, ending in plan:
                 refusal = Refused() if ending.startswith("fail") else None
@@ -193,7 +194,7 @@ async def test_a_cancelled_wait_does_not_undo_the_job(
     writer: GroupCommit[sqlite3.Connection], stored: Callable[[], list[int]]
 ) -> None:
     release = threading.Event()
-    blocker = writer.submit(lambda _: release.wait(10))
+    blocker = writer.submit(lambda _: release.wait(PATIENCE))
     waiting = asyncio.create_task(writer.run(insert(1)))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -321,7 +322,7 @@ def test_results_go_to_the_event_loop_that_asked(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
 
     assert len(results) == 200
     asyncio.run(writer.close())
@@ -335,7 +336,7 @@ def test_a_loop_that_was_closed_meanwhile_does_not_stop_the_writer(tmp_path: Pat
     release = threading.Event()
 
     async def walk_away() -> None:
-        writer.submit(lambda _: release.wait(10))
+        writer.submit(lambda _: release.wait(PATIENCE))
         writer.submit(insert(1))
 
     asyncio.run(walk_away())
