@@ -29,7 +29,7 @@ from longhouse.protocol.events import (
     ToolExecuted,
     ToolStart,
 )
-from longhouse.runtime.hooks import Allow, Ask, Deny, Hook, Supply, ToolUse, apply_after, ask_before
+from longhouse.runtime.hooks import Allow, Hook, Supply, ToolUse, apply_after, ask_before
 from longhouse.runtime.permissions import judge
 from longhouse.runtime.posts import Post, Verdict
 from longhouse.runtime.sandbox.base import SandboxRefused
@@ -81,20 +81,23 @@ async def assess(
         logger.exception("a hook failed before tool %s", asked.name)
         return Judged(arguments, (_denied(asked, f"a hook failed: {_words(error)}"),))
     arguments = use.arguments
-    judgement = judge(post.permissions, tool, arguments, workspace=context.workspace)
-    match opinion:
-        case _ if judgement.verdict is Verdict.DENY:
+    supplied = opinion.result if isinstance(opinion, Supply) else None
+    judgement = judge(
+        post.permissions,
+        tool,
+        arguments,
+        workspace=context.workspace,
+        opinion=Allow() if isinstance(opinion, Supply) else opinion,
+    )
+    match judgement.verdict:
+        case Verdict.DENY:
             return Judged(arguments, (_denied(asked, judgement.reason),))
-        case Deny(note):
-            return Judged(arguments, (_denied(asked, note),))
-        case Supply(result):
-            start = ToolStart(call_id=asked.call_id, name=asked.name)
-            return Judged(arguments, (start, _ended(asked, Outcome.OK, result)))
-        case Ask(reason):
-            return Judged(arguments, (await _required(tool, use, reason, context),))
-        case None if judgement.verdict is Verdict.ASK:
+        case Verdict.ASK:
             return Judged(arguments, (await _required(tool, use, judgement.reason, context),))
-        case Allow() | None:
+        case Verdict.ALLOW if supplied is not None:
+            start = ToolStart(call_id=asked.call_id, name=asked.name)
+            return Judged(arguments, (start, _ended(asked, Outcome.OK, supplied)))
+        case Verdict.ALLOW:
             return Judged(arguments)
 
 
