@@ -15,12 +15,12 @@ import pytest
 from sqlalchemy import URL, Connection
 from tests.fixtures_db import copied_database
 
-from longhouse.identity import store
 from longhouse.identity.accounts import sign_in_key
 from longhouse.identity.auth import Origin, tenant_of_own_row
 from longhouse.identity.models import SystemRole, Tenant, TenantRole, User, UserId
 from longhouse.identity.passwords import Passwords
-from longhouse.identity.service import SignedIn
+from longhouse.identity.service.issuing import SignedIn
+from longhouse.identity.store import tenants, users
 from longhouse.kit.clock import Clock, ManualClock
 from longhouse.kit.ids import new_id
 from longhouse.kit.settings import SandboxMode, Settings
@@ -120,7 +120,7 @@ async def client(house: House) -> AsyncIterator[httpx2.AsyncClient]:
 async def admin(house: House) -> AsyncIterator[httpx2.AsyncClient]:
     """The first admin, signed in: owner of the tenant `default`."""
     async with calling(house) as opened:
-        token = await house.identity.new_setup_token()
+        token = await house.identity.first_run.new_token()
         answer = await opened.post("/api/v1/setup", json={"token": token, **ADMIN})
         assert answer.status_code == 201, answer.text
         opened.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
@@ -164,19 +164,19 @@ async def add_user(
     )
 
     def add(conn: Connection) -> None:
-        found = store.find_tenant_named(conn, tenant)
+        found = tenants.find_named(conn, tenant)
         if found is None:
             found = Tenant(id=new_id("tenant"), name=tenant, created_at=now)
-            store.add_tenant(conn, found)
+            tenants.add(conn, found)
             furnish_tenant(conn, tenant_of_own_row(found.id), now)
-        store.add_user(
+        users.add(
             conn,
             user,
             username_key=sign_in_key(user.username),
             email_key=sign_in_key(user.email),
             password_hash=password_hash,
         )
-        store.add_membership(conn, user_id=user.id, tenant_id=found.id, role=role, now=now)
+        tenants.add_membership(conn, user_id=user.id, tenant_id=found.id, role=role, now=now)
 
     await house.database.write(add)
-    return await house.identity.login(username, PASSWORD, origin=HERE)
+    return await house.identity.logins.login(username, PASSWORD, origin=HERE)

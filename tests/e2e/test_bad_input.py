@@ -29,7 +29,6 @@ from tests.fixtures_server import quick_passwords
 from tests.peers.fakellm import FakeVendor
 
 from longhouse.agents.samples import make_sample_repository
-from longhouse.identity import store
 from longhouse.identity.accounts import sign_in_key
 from longhouse.identity.models import (
     LoginId,
@@ -40,6 +39,7 @@ from longhouse.identity.models import (
     User,
     UserId,
 )
+from longhouse.identity.store import tenants, users
 from longhouse.identity.tokens import AccessClaims, AccessTokens
 from longhouse.kit.db.database import open_database
 from longhouse.kit.ids import new_id
@@ -247,16 +247,16 @@ async def add_user_elsewhere(data_dir: Path, username: str) -> None:
     tenant = Tenant(id=new_id("tenant"), name="elsewhere", created_at=now)
 
     def add(conn: Connection) -> None:
-        store.add_tenant(conn, tenant)
+        tenants.add(conn, tenant)
         furnish_tenant(conn, TenantId(tenant.id), now)
-        store.add_user(
+        users.add(
             conn,
             user,
             username_key=sign_in_key(user.username),
             email_key=sign_in_key(user.email),
             password_hash=password_hash,
         )
-        store.add_membership(
+        tenants.add_membership(
             conn, user_id=user.id, tenant_id=tenant.id, role=TenantRole.OWNER, now=now
         )
 

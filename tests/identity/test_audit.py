@@ -97,7 +97,7 @@ async def test_wanting_more_than_the_role_gives_is_told(house: House) -> None:
 
     with pytest.raises(ScopeMissing) as refusal:
         viewer.require("agents:write")
-    await house.identity.record_refusal(refusal.value)
+    await house.identity.refusals.record_scope(refusal.value)
 
     (refused,) = await entries(house, "scope.used")
     assert refused.target == "agents:write"
@@ -142,4 +142,6 @@ def test_a_digest_does_not_depend_on_the_order_of_members() -> None:
 async def principal(house: House, role: TenantRole) -> Principal:
     """Somebody with this role."""
     signed_in = await add_user(house, "somebody", tenant="theirs", role=role)
-    return await house.identity.authenticate(signed_in.access_token, tenant_id=None, origin=HERE)
+    return await house.identity.authentication.principal(
+        signed_in.access_token, tenant_id=None, origin=HERE
+    )

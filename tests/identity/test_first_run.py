@@ -7,9 +7,10 @@ import pytest
 from tests.fixtures_server import ADMIN, HERE, PASSWORD, quick_passwords
 
 from longhouse.identity.accounts import NewUser
+from longhouse.identity.errors import NameTaken
 from longhouse.identity.models import SystemRole
 from longhouse.identity.passwords import NOBODY, Passwords
-from longhouse.identity.service import NameTaken, setup_url
+from longhouse.identity.service.first_run import setup_url
 from longhouse.kit.clock import ManualClock
 from longhouse.kit.errors import InvalidInput
 from longhouse.kit.settings import Settings
@@ -33,7 +34,7 @@ class TestOneTimeLink:
     ) -> None:
         before = await is_needed(client)
 
-        answer = await set_up(client, await house.identity.new_setup_token())
+        answer = await set_up(client, await house.identity.first_run.new_token())
 
         assert before
         assert not await is_needed(client)
@@ -45,7 +46,7 @@ class TestOneTimeLink:
         assert (await client.get("/api/v1/auth/me", headers=bearer)).status_code == 200
 
     async def test_the_link_works_once_only(self, house: House, client: httpx2.AsyncClient) -> None:
-        token = await house.identity.new_setup_token()
+        token = await house.identity.first_run.new_token()
         await set_up(client, token)
 
         again = await set_up(client, token, username="Eve", email="eve@example.org")
@@ -55,7 +56,7 @@ class TestOneTimeLink:
     async def test_of_several_who_use_the_link_at_once_one_becomes_admin(
         self, house: House, client: httpx2.AsyncClient
     ) -> None:
-        token = await house.identity.new_setup_token()
+        token = await house.identity.first_run.new_token()
         assert token is not None
         people = [
             NewUser(
@@ -68,7 +69,7 @@ class TestOneTimeLink:
         ]
 
         ends = await asyncio.gather(
-            *(house.identity.setup(token, new, origin=HERE) for new in people),
+            *(house.identity.first_run.set_up(token, new, origin=HERE) for new in people),
             return_exceptions=True,
         )
 
@@ -77,8 +78,8 @@ class TestOneTimeLink:
     async def test_a_new_link_replaces_the_one_before(
         self, house: House, client: httpx2.AsyncClient
     ) -> None:
-        old = await house.identity.new_setup_token()
-        new = await house.identity.new_setup_token()
+        old = await house.identity.first_run.new_token()
+        new = await house.identity.first_run.new_token()
 
         assert (await set_up(client, old)).status_code == 403
         assert (await set_up(client, new)).status_code == 201
@@ -86,7 +87,7 @@ class TestOneTimeLink:
     async def test_the_link_ends_after_a_day(
         self, house: House, client: httpx2.AsyncClient, house_clock: ManualClock
     ) -> None:
-        token = await house.identity.new_setup_token()
+        token = await house.identity.first_run.new_token()
         house_clock.advance(86_400)
 
         answer = await set_up(client, token)
@@ -97,12 +98,12 @@ class TestOneTimeLink:
     async def test_there_is_no_link_once_there_is_a_user(
         self, house: House, admin: httpx2.AsyncClient
     ) -> None:
-        assert await house.identity.new_setup_token() is None
+        assert await house.identity.first_run.new_token() is None
 
     async def test_an_account_that_will_not_do_names_each_field_and_keeps_the_link(
         self, house: House, client: httpx2.AsyncClient
     ) -> None:
-        token = await house.identity.new_setup_token()
+        token = await house.identity.first_run.new_token()
 
         wrong = await set_up(
             client, token, username="a b", password="short", email="nowhere", display_name=" "
@@ -130,7 +131,7 @@ class TestCommandLine:
 
         assert user.role is SystemRole.ADMIN
         assert not await is_needed(client)
-        signed_in = await house.identity.login("Ada", PASSWORD, origin=HERE)
+        signed_in = await house.identity.logins.login("Ada", PASSWORD, origin=HERE)
         assert [place.tenant_name for place in signed_in.memberships] == ["default"]
 
     async def test_a_second_admin_joins_the_same_tenant(
@@ -138,7 +139,7 @@ class TestCommandLine:
     ) -> None:
         await create_admin(house_settings, self.account(username="Eve", email="eve@example.org"))
 
-        signed_in = await house.identity.login("eve", PASSWORD, origin=HERE)
+        signed_in = await house.identity.logins.login("eve", PASSWORD, origin=HERE)
 
         me = (await admin.get("/api/v1/auth/me")).json()
         assert [place.tenant_id for place in signed_in.memberships] == [me["tenant"]["id"]]

@@ -17,7 +17,7 @@ from starlette.responses import StreamingResponse
 from starlette.routing import Route
 from tests.fixtures_server import ADMIN, add_user, calling
 
-from longhouse.identity.api import CurrentPrincipal
+from longhouse.identity.api.base import CurrentPrincipal
 from longhouse.identity.models import TenantRole, audit_entries
 from longhouse.server import routes
 from longhouse.server.house import House
@@ -216,7 +216,7 @@ class TestSecureCookie:
     async def test_behind_https_the_cookie_never_travels_in_clear(
         self, house: House, client: httpx2.AsyncClient
     ) -> None:
-        token = await house.identity.new_setup_token()
+        token = await house.identity.first_run.new_token()
 
         answer = await client.post("/api/v1/setup", json={"token": token, **ADMIN})
 

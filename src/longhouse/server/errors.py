@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
-from longhouse.identity.api import identity_of
+from longhouse.identity.api.base import identity_of
 from longhouse.identity.auth import ScopeMissing
 from longhouse.kit.errors import (
     TYPE_PREFIX,
@@ -100,7 +100,7 @@ def problem_response(error: LonghouseError, *, request_id: str | None) -> Respon
 async def _answer_own(request: Request, error: Exception) -> Response:
     assert isinstance(error, LonghouseError)
     if isinstance(error, ScopeMissing):
-        await identity_of(request).record_refusal(error)
+        await identity_of(request).refusals.record_scope(error)
     return problem_response(error, request_id=_request_id(request))
 
 

@@ -26,11 +26,12 @@ from longhouse.agents.worker import TurnHandler
 from longhouse.agents.workspaces import Workspaces
 from longhouse.fleet.node import Node
 from longhouse.fleet.service import RunExecutor
-from longhouse.identity import service
 from longhouse.identity.accounts import NewUser
 from longhouse.identity.models import TenantId, User
 from longhouse.identity.passwords import Passwords
-from longhouse.identity.service import Identity, Lifetimes
+from longhouse.identity.service import first_run
+from longhouse.identity.service.identity import Identity, make_identity
+from longhouse.identity.service.issuing import Lifetimes
 from longhouse.identity.tokens import AccessTokens
 from longhouse.kit import logs
 from longhouse.kit.bus.base import Bus
@@ -178,7 +179,7 @@ async def create_admin(settings: Settings, new: NewUser) -> User:
     Raises `InvalidInput`, `NameTaken`, and what opening the database may raise.
     """
     async with _opened_database(settings) as database:
-        return await service.create_admin(
+        return await first_run.create_admin(
             database, new, clock=SystemClock(), tenant_made=furnish_tenant
         )
 
@@ -235,7 +236,7 @@ def _streams(settings: Settings, sessions: Sessions, bus: Bus, stopping: asyncio
 def _identity(
     settings: Settings, database: Database, bus: Bus, clock: Clock, passwords: Passwords
 ) -> Identity:
-    return Identity(
+    return make_identity(
         database=database,
         bus=bus,
         clock=clock,

@@ -6,14 +6,15 @@
 from fastapi import APIRouter
 
 from longhouse.agents.api import agents, posts, sessions
-from longhouse.identity import api as identity_api
+from longhouse.identity.api import first_run, logins
 from longhouse.server import health
 
 API = "/api/v1"
 
 ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     ("", health.router),
-    (API, identity_api.router),
+    (API, first_run.router),
+    (API, logins.router),
     (API, posts.router),
     (API, agents.router),
     (API, sessions.router),

@@ -19,7 +19,7 @@ from rich.console import Console as Terminal
 from rich.panel import Panel
 from rich.text import Text
 
-from longhouse.identity.service import setup_url
+from longhouse.identity.service.first_run import setup_url
 from longhouse.kit import logs
 from longhouse.kit.errors import LonghouseError, Misconfigured
 from longhouse.kit.settings import Settings
@@ -95,7 +95,7 @@ async def serving(house: House, listener: socket.socket) -> AsyncIterator[asynci
 async def announce(house: House, *, port: int) -> None:
     """Tell on standard output where to go, and how to make the first user while there is none."""
     address = address_of(house.settings, port)
-    token = await house.identity.new_setup_token()
+    token = await house.identity.first_run.new_token()
     link = None if token is None else setup_url(address, token)
     terminal = Terminal()
     # A link that is broken over two lines is no link.

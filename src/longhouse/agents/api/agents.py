@@ -20,7 +20,7 @@ from longhouse.agents.views.agents import (
     DiffView,
     agent_view,
 )
-from longhouse.identity.api import CurrentPrincipal
+from longhouse.identity.api.base import CurrentPrincipal
 
 router = APIRouter(tags=["agents"])
 

@@ -15,7 +15,7 @@ from longhouse.agents.views.posts import (
     ToolView,
     post_view,
 )
-from longhouse.identity.api import CurrentPrincipal
+from longhouse.identity.api.base import CurrentPrincipal
 from longhouse.runtime.model import ModelRefused
 from longhouse.runtime.models import presets
 from longhouse.runtime.models.demo import DEMO

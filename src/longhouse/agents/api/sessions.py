@@ -22,7 +22,7 @@ from longhouse.agents.views.sessions import (
     approval_view,
     session_view,
 )
-from longhouse.identity.api import CurrentPrincipal
+from longhouse.identity.api.base import CurrentPrincipal
 from longhouse.kit.sse import last_event_id
 from longhouse.protocol.events import Channel, types_on
 

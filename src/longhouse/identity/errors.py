@@ -1,0 +1,57 @@
+"""What identity refuses, each with a code of its own.
+
+Services raise these; `auth` and `tokens` have those of a principal and of a token beside them.
+"""
+
+from longhouse.kit.errors import Conflict, Forbidden, Json, Unauthenticated
+
+
+class WrongCredentials(Unauthenticated):
+    """Wrong name, wrong password or a deactivated account: it is not told which."""
+
+    code = "wrong-credentials"
+
+    def __init__(self) -> None:
+        super().__init__("The username or the password is wrong.", hint="Check both.")
+
+
+class RefreshRefused(Unauthenticated):
+    """The refresh token is unknown, used before, expired or revoked."""
+
+    code = "refresh-refused"
+
+    def __init__(self) -> None:
+        super().__init__("The refresh token is not valid any more.", hint="Sign in again.")
+
+
+class SetupLinkInvalid(Forbidden):
+    """The one-time link is unknown, used, expired or replaced by a newer one."""
+
+    code = "setup-link-invalid"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This set-up link is not valid any more.",
+            hint="Restart the server to get a new one, or use `longhouse create-admin`.",
+        )
+
+
+class SetUpAlready(Conflict):
+    """There is a user already: the first run is over."""
+
+    code = "set-up-already"
+
+    def __init__(self) -> None:
+        super().__init__("This server is set up already.", hint="Sign in instead.")
+
+
+class NameTaken(Conflict):
+    """Another user has this username or e-mail address."""
+
+    code = "name-taken"
+
+    def __init__(self, fields: tuple[str, ...]) -> None:
+        errors: list[Json] = [
+            {"field": field, "message": "Another user has this already."} for field in fields
+        ]
+        super().__init__(f"Taken already: {', '.join(fields)}.", errors=errors)

@@ -1,0 +1,68 @@
+"""Everything about who is asking, put together: one object for each process.
+
+`server.house` makes it; `api` finds it in the application's state.
+"""
+
+from dataclasses import dataclass
+
+from longhouse.identity.passwords import Passwords
+from longhouse.identity.service.authentication import Authentication
+from longhouse.identity.service.first_run import FirstRun, TenantMade
+from longhouse.identity.service.issuing import Issuer, Lifetimes
+from longhouse.identity.service.logins import Logins
+from longhouse.identity.service.refusals import Refusals
+from longhouse.identity.slowdown import SlowDown
+from longhouse.identity.tokens import AccessTokens
+from longhouse.kit.bus.base import Bus
+from longhouse.kit.clock import Clock
+from longhouse.kit.db.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """The services of this room."""
+
+    authentication: Authentication
+    first_run: FirstRun
+    logins: Logins
+    refusals: Refusals
+
+
+def make_identity(
+    *,
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    tokens: AccessTokens,
+    passwords: Passwords,
+    lifetimes: Lifetimes,
+    tenant_made: TenantMade,
+) -> Identity:
+    """The services on one database."""
+    slow_down = SlowDown(clock)
+    issuer = Issuer(tokens=tokens, lifetimes=lifetimes, clock=clock)
+    refusals = Refusals(database=database, clock=clock)
+    return Identity(
+        authentication=Authentication(
+            database=database, clock=clock, tokens=tokens, refusals=refusals
+        ),
+        first_run=FirstRun(
+            database=database,
+            clock=clock,
+            passwords=passwords,
+            slow_down=slow_down,
+            issuer=issuer,
+            refusals=refusals,
+            tenant_made=tenant_made,
+        ),
+        logins=Logins(
+            database=database,
+            bus=bus,
+            clock=clock,
+            passwords=passwords,
+            slow_down=slow_down,
+            issuer=issuer,
+            refusals=refusals,
+        ),
+        refusals=refusals,
+    )

@@ -1,0 +1,50 @@
+"""What was refused is written to the audit, in a write of its own: nothing else has changed."""
+
+from longhouse.identity import audit
+from longhouse.identity.auth import ScopeMissing
+from longhouse.identity.models import Actor, Outcome, TenantId
+from longhouse.kit.clock import Clock
+from longhouse.kit.db.database import Database
+
+
+class Refusals:
+    """Tells the audit of refused attempts."""
+
+    def __init__(self, *, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def record(
+        self,
+        actor: Actor,
+        *,
+        action: str,
+        reason: str,
+        target: str = "",
+        tenant_id: TenantId | None = None,
+    ) -> None:
+        """Write one entry about what somebody tried in vain."""
+        now = self._clock.now()
+        await self._database.write(
+            lambda conn: audit.record(
+                conn,
+                actor=actor,
+                now=now,
+                action=action,
+                target=target,
+                tenant_id=tenant_id,
+                outcome=Outcome.REFUSED,
+                reason=reason,
+            )
+        )
+
+    async def record_scope(self, refusal: ScopeMissing) -> None:
+        """Write that somebody wanted what their role does not reach."""
+        principal = refusal.principal
+        await self.record(
+            principal.actor,
+            action="scope.used",
+            target=refusal.scope,
+            reason=f"role {principal.tenant_role}",
+            tenant_id=principal.tenant_id,
+        )

@@ -1,0 +1,158 @@
+"""The statements on logins, which find the user and the user's places with them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+
+from longhouse.identity.models import (
+    Login,
+    LoginId,
+    Membership,
+    TenantRole,
+    User,
+    UserId,
+    logins,
+    memberships,
+    tenants,
+)
+from longhouse.identity.models import users as user_table
+from longhouse.identity.store import users
+
+COLUMNS = (
+    logins.c.id,
+    logins.c.user_id,
+    logins.c.created_at,
+    logins.c.expires_at,
+    logins.c.revoked_at,
+    logins.c.refresh_hash,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedInUser:
+    """What one request needs to know of its token's login, read at once."""
+
+    user: User
+    login: Login
+    memberships: tuple[Membership, ...]  # in the order they were given
+
+    def counts(self, now: datetime) -> bool:
+        """Whether the login's tokens still stand for the user."""
+        return self.user.active and self.login.is_live(now)
+
+
+def add(
+    conn: Connection,
+    login: Login,
+    *,
+    family_hash: str,
+    address: str,
+    user_agent: str,
+) -> None:
+    """Store a new login."""
+    conn.execute(
+        insert(logins),
+        {
+            "id": login.id,
+            "user_id": login.user_id,
+            "created_at": login.created_at,
+            "expires_at": login.expires_at,
+            "revoked_at": login.revoked_at,
+            "family_hash": family_hash,
+            "refresh_hash": login.refresh_hash,
+            "refreshed_at": login.created_at,
+            "address": address,
+            "user_agent": user_agent,
+        },
+    )
+
+
+def find_by_family(conn: Connection, family_hash: str) -> SignedInUser | None:
+    """The login a refresh token names, with its user."""
+    return _signed_in(conn, logins.c.family_hash == family_hash)
+
+
+def find(conn: Connection, login_id: LoginId) -> SignedInUser | None:
+    """The login an access token names, with its user and the user's places."""
+    return _signed_in(conn, logins.c.id == login_id)
+
+
+def rotate_refresh_if_current(
+    conn: Connection,
+    login_id: LoginId,
+    *,
+    current: str,
+    successor: str,
+    expires_at: datetime,
+    now: datetime,
+) -> bool:
+    """Replace the refresh hash if it is still this one; of two who try, one does."""
+    done = conn.execute(
+        update(logins)
+        .where(
+            logins.c.id == login_id,
+            logins.c.refresh_hash == current,
+            logins.c.revoked_at.is_(None),
+        )
+        .values(refresh_hash=successor, refreshed_at=now, expires_at=expires_at)
+    )
+    return done.rowcount == 1
+
+
+def revoke(conn: Connection, login_id: LoginId, *, now: datetime) -> bool:
+    """End a login; False when it had ended already."""
+    done = conn.execute(
+        update(logins)
+        .where(logins.c.id == login_id, logins.c.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
+    return done.rowcount == 1
+
+
+def _signed_in(conn: Connection, which: ColumnElement[bool]) -> SignedInUser | None:
+    """One statement by an index: a row for each of the user's places, or one when there is none."""
+    login_columns = tuple(column.label(f"login_{column.name}") for column in COLUMNS)
+    rows = conn.execute(
+        select(
+            *users.COLUMNS,
+            *login_columns,
+            memberships.c.role.label("tenant_role"),
+            tenants.c.id.label("tenant_id"),
+            tenants.c.name.label("tenant_name"),
+        )
+        .select_from(
+            logins.join(user_table, logins.c.user_id == user_table.c.id)
+            .outerjoin(memberships, memberships.c.user_id == user_table.c.id)
+            .outerjoin(tenants, tenants.c.id == memberships.c.tenant_id)
+        )
+        .where(which)
+        .order_by(memberships.c.created_at, tenants.c.id)
+    ).all()
+    if not rows:
+        return None
+    return SignedInUser(
+        user=users.of_row(rows[0]),
+        login=_login(rows[0]),
+        memberships=tuple(
+            Membership(
+                tenant_id=row.tenant_id,
+                tenant_name=row.tenant_name,
+                role=TenantRole(row.tenant_role),
+            )
+            for row in rows
+            if row.tenant_id is not None
+        ),
+    )
+
+
+def _login(row: Row[*tuple[Any, ...]]) -> Login:
+    return Login(
+        id=LoginId(row.login_id),
+        user_id=UserId(row.login_user_id),
+        created_at=row.login_created_at,
+        expires_at=row.login_expires_at,
+        revoked_at=row.login_revoked_at,
+        refresh_hash=row.login_refresh_hash,
+    )
