@@ -4,6 +4,7 @@ Everything goes through the library's public face, on an SQLite file, with a scr
 """
 
 import asyncio
+import dataclasses
 import hashlib
 import json
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from longhouse.kit.clock import ManualClock
 from longhouse.kit.errors import InvalidInput
@@ -20,6 +22,7 @@ from longhouse.protocol.events import (
     AgentResumed,
     AgentState,
     ContextCompressed,
+    Delta,
     Done,
     DoneReason,
     ErrorRaised,
@@ -31,6 +34,7 @@ from longhouse.protocol.events import (
     PermissionRequired,
     Severity,
     SkillDiscovered,
+    StepComplete,
     StepStarted,
     Text,
     TodoChanged,
@@ -50,13 +54,23 @@ from longhouse.runtime.agent import (
     Unanswered,
 )
 from longhouse.runtime.delegation import DEEPEST
-from longhouse.runtime.hooks import Before, Hook, Supply, ToolUse
+from longhouse.runtime.hooks import (
+    BeforeModel,
+    BeforeTool,
+    Change,
+    Deny,
+    Hook,
+    ModelUse,
+    Supply,
+    ToolUse,
+)
 from longhouse.runtime.journals.base import NoSuchPoint, UnknownAgent
 from longhouse.runtime.journals.sqlite import SQLiteJournal
 from longhouse.runtime.model import (
     AssistantMessage,
     ModelRefused,
     ModelRequest,
+    ModelResponse,
     ModelUnavailable,
     ToolMessage,
     UserMessage,
@@ -527,7 +541,7 @@ async def test_13_a_before_hook_supplies_the_result_and_after_hooks_apply_in_ord
         return thing
 
     class Cache(Hook):
-        async def before_tool(self, call: ToolUse) -> Before:
+        async def before_tool(self, call: ToolUse) -> BeforeTool:
             hit = call.arguments["thing"] == "known"
             return Supply(ToolResult(content="from the cache")) if hit else None
 
@@ -549,6 +563,123 @@ async def test_13_a_before_hook_supplies_the_result_and_after_hooks_apply_in_ord
 
     assert ran == ["new"]
     assert [result.content for result in results(model.requests[1])] == ["from the cache", "new12"]
+
+
+class Masked(Hook):
+    """Takes a word out of every answer."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    async def after_model(self, call: ModelUse, response: ModelResponse) -> ModelResponse:
+        blocks = tuple(
+            replace(block, text=block.text.replace(self.word, "…"))
+            if isinstance(block, Text)
+            else block
+            for block in response.blocks
+        )
+        return ModelResponse(blocks=blocks, usage=Usage(), model="nobody", finish=response.finish)
+
+
+async def test_13_a_hook_changes_what_the_model_is_asked_and_denies_by_failing_the_turn(
+    house: House,
+) -> None:
+    class Guard(Hook):
+        async def before_model(self, call: ModelUse) -> BeforeModel:
+            last = call.request.messages[-1]
+            assert isinstance(last, UserMessage)
+            if "forbidden" in last.text:
+                return Deny("not about that")
+            return Change(dataclasses.replace(call.request, system="Be brief."))
+
+    class Second(Hook):
+        async def before_model(self, call: ModelUse) -> BeforeModel:
+            seen.append((call.model, call.request.system))
+            return None
+
+    seen: list[tuple[str, str]] = []
+    agent, model = await house.agent([say("ok"), say("still here")], hooks=(Guard(), Second()))
+
+    assert await agent.ask("hello") == "ok"
+    with pytest.raises(Unanswered, match="not about that"):
+        await agent.ask("something forbidden")
+    assert await agent.ask("and now?") == "still here"
+
+    assert [request.system for request in model.requests] == ["Be brief."] * 2
+    assert seen == [("scripted", "Be brief.")] * 2
+    (problem,) = bodies(await journal_of(agent), ErrorRaised)
+    assert (problem.phase, problem.severity) == ("model", Severity.ERROR)
+
+
+async def test_13_a_hook_supplies_an_answer_and_the_model_is_not_called(house: House) -> None:
+    class Cache(Hook):
+        async def before_model(self, call: ModelUse) -> BeforeModel:
+            known = (ToolCall(step=9, call_id="c", name="look", arguments={"thing": "x"}),)
+            if len(call.request.messages) == 1:
+                return Supply(ModelResponse(blocks=known, usage=Usage(), model="cache"))
+            return None
+
+    agent, model = await house.agent([say("seen")], look, hooks=(Cache(),))
+
+    assert await agent.ask("look") == "seen"
+
+    assert model.calls == 1
+    events = await journal_of(agent)
+    assert [one.step for one in bodies(events, ToolCall)] == [1]
+    assert [one.model for one in bodies(events, StepComplete)] == ["cache", "scripted"]
+
+
+async def test_13_what_a_hook_makes_of_an_answer_is_kept_and_the_original_is_not_shown(
+    house: House,
+) -> None:
+    agent, model = await house.agent(
+        [say("the secret word is plum"), say("bye")], hooks=(Masked("plum"), Masked("secret"))
+    )
+    shown: list[Event | Delta] = []
+    async with asyncio.timeout(30), aclosing(agent.subscribe(deltas=True)) as items:
+        shown.append(await anext(items))  # it has begun: from here on nothing escapes it
+        assert await agent.ask("tell me") == "the … word is …"
+        async for item in items:
+            shown.append(item)
+            if isinstance(item, Event) and isinstance(item.body, Done):
+                break
+    await agent.ask("bye")
+
+    assert [item for item in shown if isinstance(item, Delta)] == []
+    assert model.requests[1].messages[1] == AssistantMessage(
+        (Text(step=1, text="the … word is …"),)
+    )
+    events = await journal_of(agent)
+    assert "plum" not in str(events)
+    assert bodies(events, StepComplete)[0].model == "scripted"
+    assert (await agent.status()).usage == model._usage + model._usage
+
+
+async def test_13_a_hook_on_the_model_that_fails_lets_nothing_pass(house: House) -> None:
+    class Broken(Hook):
+        async def before_model(self, call: ModelUse) -> BeforeModel:
+            if self.before:
+                raise ZeroDivisionError("oh")
+            return None
+
+        async def after_model(self, call: ModelUse, response: ModelResponse) -> ModelResponse:
+            raise ZeroDivisionError("oh")
+
+        before = True
+
+    hook = Broken()
+    agent, model = await house.agent([say("unheard")], hooks=(hook,))
+
+    with pytest.raises(Unanswered, match="hook on the model call failed"):
+        await agent.ask("hello")
+    assert model.calls == 0
+    hook.before = False
+    with pytest.raises(Unanswered, match="hook on the model call failed"):
+        await agent.ask("hello")
+
+    assert model.calls == 1
+    assert bodies(await journal_of(agent), Text) == []
+    assert (await agent.status()).usage.input > 0  # it was used, and is told
 
 
 # 14

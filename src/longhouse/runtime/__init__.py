@@ -32,13 +32,14 @@ from longhouse.runtime.agent import (
     Status,
     Unanswered,
 )
-from longhouse.runtime.hooks import Allow, Ask, Change, Deny, Hook, Supply, ToolUse
+from longhouse.runtime.hooks import Allow, Ask, Change, Deny, Hook, ModelUse, Supply, ToolUse
 from longhouse.runtime.journals.base import Fenced, Journal, NoSuchPoint, UnknownAgent
 from longhouse.runtime.journals.memory import MemoryJournal
 from longhouse.runtime.journals.sqlite import SQLiteJournal
 from longhouse.runtime.mcp.server import McpServer
 from longhouse.runtime.model import (
     Model,
+    ModelDenied,
     ModelError,
     ModelRefused,
     ModelRequest,
@@ -88,12 +89,14 @@ __all__ = [
     "MemoryJournal",
     "Mode",
     "Model",
+    "ModelDenied",
     "ModelEnvironment",
     "ModelError",
     "ModelRefused",
     "ModelRequest",
     "ModelResponse",
     "ModelUnavailable",
+    "ModelUse",
     "Models",
     "Moment",
     "NoSuchApproval",

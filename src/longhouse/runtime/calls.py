@@ -29,7 +29,7 @@ from longhouse.protocol.events import (
     ToolExecuted,
     ToolStart,
 )
-from longhouse.runtime.hooks import Allow, Hook, Supply, ToolUse, apply_after, ask_before
+from longhouse.runtime.hooks import Allow, Hook, Supply, ToolUse, apply_after_tool, ask_before_tool
 from longhouse.runtime.permissions import judge
 from longhouse.runtime.posts import Post, Verdict
 from longhouse.runtime.sandbox.base import SandboxRefused
@@ -76,7 +76,7 @@ async def assess(
     if invalid := _invalid(tool, asked):
         return Judged(arguments, (invalid,))
     try:
-        use, opinion = await ask_before(hooks, _use(asked, arguments, context))
+        use, opinion = await ask_before_tool(hooks, _use(asked, arguments, context))
     except Exception as error:  # an embedder's code; a guard that fails must not let pass
         logger.exception("a hook failed before tool %s", asked.name)
         return Judged(arguments, (_denied(asked, f"a hook failed: {_words(error)}"),))
@@ -183,7 +183,7 @@ async def _run(
     valid = tool.validate(arguments)
     async with asyncio.timeout(tool.timeout):
         result = await tool.invoke(context, valid)
-    return await apply_after(hooks, use, result) if hooks else result
+    return await apply_after_tool(hooks, use, result) if hooks else result
 
 
 async def _shortened(end: ToolEnd, context: ToolContext) -> ToolEnd:

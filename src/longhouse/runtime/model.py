@@ -6,7 +6,8 @@ help, and the loop decides.
 
     ModelError
     ├── ModelUnavailable      try again: busy, time-out, connection lost, 5xx, 429
-    └── ModelRefused          final: bad key, no such model, wrong base URL, bad request
+    ├── ModelRefused          final: bad key, no such model, wrong base URL, bad request
+    └── ModelDenied           the embedder's hooks did not let the call happen
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ Message: TypeAlias = UserMessage | AssistantMessage | ToolMessage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelRequest:
-    """One model call. `messages` is a view of a growing list: do not keep it past the call."""
+    """One model call."""
 
     step: int  # goes into every block and delta of the answer
     system: str
@@ -117,3 +118,10 @@ class ModelRefused(ModelError):
 
     code = "model-refused"
     title = "The model refused the call"
+
+
+class ModelDenied(ModelError):
+    """A hook of the embedder's did not let the call happen, or failed."""
+
+    code = "model-denied"
+    title = "The model call was denied"

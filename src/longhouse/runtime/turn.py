@@ -7,11 +7,8 @@ lost lease, `kill -9`), the journal says how far it came, and the next run goes 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
-import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import aclosing
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,6 @@ from longhouse.protocol.events import (
     AgentState,
     Body,
     ContextCompressed,
-    Delta,
     Done,
     DoneReason,
     ErrorRaised,
@@ -42,7 +38,6 @@ from longhouse.protocol.events import (
     TokenUsage,
     ToolCall,
     ToolStart,
-    encode_delta,
 )
 from longhouse.runtime.calls import (
     assess,
@@ -56,7 +51,6 @@ from longhouse.runtime.calls import (
 from longhouse.runtime.context import Call, Context, estimated_tokens
 from longhouse.runtime.journals.base import (
     DuplicateKey,
-    delta_topic,
     microseconds,
     ring_topic,
 )
@@ -73,17 +67,10 @@ from longhouse.runtime.loop import (
     first_batch,
     next_action,
 )
-from longhouse.runtime.model import (
-    Block,
-    Model,
-    ModelError,
-    ModelRequest,
-    ModelResponse,
-    UserMessage,
-)
+from longhouse.runtime.model import Block, ModelError, ModelResponse, UserMessage
+from longhouse.runtime.model_calls import ModelCalls
 from longhouse.runtime.permissions import judge
 from longhouse.runtime.posts import Post, Verdict
-from longhouse.runtime.retry import wait_before_retry
 from longhouse.runtime.services import Errand, Services
 from longhouse.runtime.tasks import being_cancelled, ended
 from longhouse.runtime.tools.base import ToolContext
@@ -112,6 +99,7 @@ class Turn:
         self._s = services
         self._ledger = ledger
         self._shells = shells
+        self._model = ModelCalls(agent_id, services, ledger)
         self._watch = FileWatch()
         self._activity: asyncio.Task[None] | None = None  # what an interrupt cancels
         self._parking = False
@@ -255,7 +243,7 @@ class Turn:
         step = self._context.step
         began = self._s.clock.monotonic()
         try:
-            response = await self._ask_model(partial(self._stream, post, step))
+            response = await self._model.answer(post, self._context.messages, live=True)
         except ModelError as error:
             await self._fail(error)
         else:
@@ -289,7 +277,7 @@ class Turn:
         )
         await self._ledger.append(started)
         try:
-            response = await self._ask_model(partial(self._summarise, post, started.summarised))
+            response = await self._summarise(post, started.summarised)
         except ModelError as error:
             await self._fail(error)
             return
@@ -302,14 +290,11 @@ class Turn:
 
     async def _summarise(self, post: Post, count: int) -> ModelResponse:
         """The model's summary of the first messages. Raises `ModelError` when it makes none."""
-        # As in every call, so that the vendor knows the beginning and takes the calls in it.
-        request = self._request(post, self._context.step)
         asked = [*self._context.messages[:count], UserMessage(SUMMARISE)]
-        model = self._s.models.model(post.model)
-        response = await self._response(model, dataclasses.replace(request, messages=asked))
+        response = await self._model.answer(post, asked)
         if not _text_of(response):
             raise ModelError(
-                f"The model {model.name!r} was to summarise the conversation and said nothing.",
+                f"The model {response.model!r} was to summarise the conversation and said nothing.",
                 hint="Raise the post's limit `context_tokens`, or choose another model.",
             )
         return response
@@ -324,54 +309,11 @@ class Turn:
             if digest != told[path]
         ]
 
-    async def _ask_model(self, ask: Callable[[], Awaitable[ModelResponse]]) -> ModelResponse:
-        """The model's answer, after as many attempts as make sense. Raises `ModelError`."""
-        attempt = 1
-        while True:
-            try:
-                return await ask()
-            except ModelError as error:
-                wait = wait_before_retry(error, attempt=attempt, jitter=random.random())
-                if wait is None:
-                    raise
-                await self._ledger.append(_retrying(error, attempt, wait))
-            await self._s.clock.sleep(wait)
-            attempt += 1
-
-    async def _stream(self, post: Post, step: int) -> ModelResponse:
-        publish, topic = self._s.bus.publish, delta_topic(self._id)
-        model = self._s.models.model(post.model)
-        return await self._response(
-            model,
-            self._request(post, step),
-            told=lambda delta: publish(topic, encode_delta(delta)),
-        )
-
-    def _request(self, post: Post, step: int) -> ModelRequest:
-        return ModelRequest(
-            step=step,
-            system=_system(post),
-            messages=self._context.messages,
-            tools=[self._s.tools[name] for name in post.tools if name in self._s.tools],
-            output_tokens=post.limits.output_tokens,
-        )
-
-    async def _response(
-        self, model: Model, request: ModelRequest, *, told: Callable[[Delta], None] | None = None
-    ) -> ModelResponse:
-        async with aclosing(model.stream(request)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, ModelResponse):
-                    return piece
-                if told is not None:
-                    told(piece)
-        raise ModelError(f"The model {model.name!r} ended its answer without completing it.")
-
     async def _take_answer(
         self, post: Post, step: int, response: ModelResponse, duration_ms: int
     ) -> None:
         """Journal an answer whole, with what follows from it at once: one write for all."""
-        blocks = self._with_own_ids(step, response.blocks)
+        blocks = self._placed(step, response.blocks)
         complete = StepComplete(
             step=step, model=response.model, finish=response.finish, duration_ms=duration_ms
         )
@@ -385,11 +327,16 @@ class Turn:
             bodies += self._ending(DoneReason.COMPLETED)
         await self._ledger.append(*bodies)
 
-    def _with_own_ids(self, step: int, blocks: Sequence[Block]) -> list[Block]:
-        """A vendor may number the calls of each answer anew; a journal needs an id for each."""
+    def _placed(self, step: int, blocks: Sequence[Block]) -> list[Block]:
+        """The blocks as this step's, each call with an id that the journal has not yet.
+
+        A vendor may number the calls of each answer anew, and a hook may give what it kept.
+        """
         taken: set[str] = set()
-        named: list[Block] = []
+        placed: list[Block] = []
         for block in blocks:
+            if block.step != step:
+                block = replace(block, step=step)
             if isinstance(block, ToolCall):
                 call_id = block.call_id
                 while call_id in taken or call_id in self._context.call_ids:
@@ -397,8 +344,8 @@ class Turn:
                 taken.add(call_id)
                 if call_id != block.call_id:
                     block = replace(block, call_id=call_id)
-            named.append(block)
-        return named
+            placed.append(block)
+        return placed
 
     # --- tool calls ---------------------------------------------------------------------------
 
@@ -543,17 +490,6 @@ class Turn:
         await self._ledger.append(problem, *self._ending(DoneReason.FAILED, str(error)))
 
 
-def _system(post: Post) -> str:
-    """The post's prompt, and what of the sandbox depends on the post."""
-    if not post.hosts:
-        return post.prompt
-    reach = (
-        f"Commands reach these hosts and no others: {', '.join(post.hosts)}. The proxy that "
-        "HTTP_PROXY and HTTPS_PROXY name is the only way to them."
-    )
-    return f"{post.prompt}\n\n{reach}".lstrip()
-
-
 def _text_of(response: ModelResponse) -> str:
     texts = [block.text for block in response.blocks if isinstance(block, Text)]
     return "\n".join(texts).strip()
@@ -562,14 +498,3 @@ def _text_of(response: ModelResponse) -> str:
 def _start(asked: ToolCall, arguments: JsonObject, *, attempt: int = 1) -> ToolStart:
     changed = None if arguments == asked.arguments else arguments
     return ToolStart(call_id=asked.call_id, name=asked.name, arguments=changed, attempt=attempt)
-
-
-def _retrying(error: ModelError, attempt: int, wait: float) -> ErrorRaised:
-    return ErrorRaised(
-        phase="model",
-        severity=Severity.WARNING,
-        message=error.detail,
-        hint=error.hint or "",
-        attempt=attempt,
-        retry_in=wait,
-    )

@@ -1,0 +1,151 @@
+"""One model call: put together from an immutable post, asked, retried, with the hooks' say.
+
+Called by the agent's turn for each step and each summary. The request is made anew for each call
+out of nothing but the post and the messages, so that all agents of a post ask alike. It journals
+failed attempts and what was used for nothing; the answer is the turn's to keep.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from typing import TypeAlias
+
+from longhouse.protocol.events import Delta, ErrorRaised, Severity, TokenUsage, encode_delta
+from longhouse.runtime.hooks import (
+    Deny,
+    ModelUse,
+    Supply,
+    apply_after_model,
+    ask_before_model,
+    may_replace_answers,
+)
+from longhouse.runtime.journals.base import delta_topic
+from longhouse.runtime.ledger import Ledger
+from longhouse.runtime.model import (
+    Message,
+    Model,
+    ModelDenied,
+    ModelError,
+    ModelRequest,
+    ModelResponse,
+)
+from longhouse.runtime.posts import Post
+from longhouse.runtime.retry import wait_before_retry
+from longhouse.runtime.services import Services
+
+logger = logging.getLogger(__name__)
+
+Told: TypeAlias = Callable[[Delta], None]
+"""Where live fragments of an answer go."""
+
+
+class ModelCalls:
+    """An agent's calls of its model."""
+
+    def __init__(self, agent_id: str, services: Services, ledger: Ledger) -> None:
+        self._id = agent_id
+        self._s = services
+        self._ledger = ledger
+
+    async def answer(
+        self, post: Post, messages: Sequence[Message], *, live: bool = False
+    ) -> ModelResponse:
+        """The model's answer to these messages. Raises `ModelError`.
+
+        `live`: fragments are shown to whoever follows the agent.
+        """
+        model = self._s.models.model(post.model)
+        request = self._request(post, messages)
+        use = ModelUse(agent_id=self._id, model=model.name, request=request)
+        try:
+            use, opinion = await ask_before_model(self._s.hooks, use)
+        except Exception as error:  # an embedder's code; a guard that fails must not let pass
+            raise self._hook_failed(error) from error
+        match opinion:
+            case Deny(note):
+                raise ModelDenied(f"A hook denied the model call: {note}")
+            case Supply(response):
+                return response
+            case None:
+                response = await self._attempts(model, use.request, self._told() if live else None)
+                return await self._after(use, response)
+
+    def _request(self, post: Post, messages: Sequence[Message]) -> ModelRequest:
+        return ModelRequest(
+            step=self._ledger.context.step,
+            system=system_prompt(post),
+            messages=tuple(messages),
+            tools=[self._s.tools[name] for name in post.tools if name in self._s.tools],
+            output_tokens=post.limits.output_tokens,
+        )
+
+    async def _attempts(
+        self, model: Model, request: ModelRequest, told: Told | None
+    ) -> ModelResponse:
+        """The answer after as many attempts as make sense."""
+        attempt = 1
+        while True:
+            try:
+                return await _response(model, request, told)
+            except ModelError as error:
+                wait = wait_before_retry(error, attempt=attempt, jitter=random.random())
+                if wait is None:
+                    raise
+                await self._ledger.append(_retrying(error, attempt, wait))
+            await self._s.clock.sleep(wait)
+            attempt += 1
+
+    async def _after(self, use: ModelUse, response: ModelResponse) -> ModelResponse:
+        try:
+            return await apply_after_model(self._s.hooks, use, response)
+        except Exception as error:  # an embedder's code
+            used = TokenUsage(step=use.request.step, model=response.model, usage=response.usage)
+            await self._ledger.append(used)  # whatever becomes of the answer
+            raise self._hook_failed(error) from error
+
+    def _hook_failed(self, error: Exception) -> ModelDenied:
+        logger.error("a hook on model calls of agent %s failed", self._id, exc_info=error)
+        return ModelDenied(f"A hook on the model call failed: {type(error).__name__}: {error}")
+
+    def _told(self) -> Told | None:
+        """Where fragments go; nowhere while the answer may still be replaced."""
+        if may_replace_answers(self._s.hooks):
+            return None
+        publish, topic = self._s.bus.publish, delta_topic(self._id)
+        return lambda delta: publish(topic, encode_delta(delta))
+
+
+def system_prompt(post: Post) -> str:
+    """The post's prompt, and what of the sandbox depends on the post: the same for all its agents,
+    byte for byte."""
+    if not post.hosts:
+        return post.prompt
+    reach = (
+        f"Commands reach these hosts and no others: {', '.join(post.hosts)}. The proxy that "
+        "HTTP_PROXY and HTTPS_PROXY name is the only way to them."
+    )
+    return f"{post.prompt}\n\n{reach}".lstrip()
+
+
+async def _response(model: Model, request: ModelRequest, told: Told | None) -> ModelResponse:
+    async with aclosing(model.stream(request)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, ModelResponse):
+                return piece
+            if told is not None:
+                told(piece)
+    raise ModelError(f"The model {model.name!r} ended its answer without completing it.")
+
+
+def _retrying(error: ModelError, attempt: int, wait: float) -> ErrorRaised:
+    return ErrorRaised(
+        phase="model",
+        severity=Severity.WARNING,
+        message=error.detail,
+        hint=error.hint or "",
+        attempt=attempt,
+        retry_in=wait,
+    )
