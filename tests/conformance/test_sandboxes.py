@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
-import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import LONGER, PATIENCE, until
 
 from longhouse.runtime.sandbox import landlock
 from longhouse.runtime.sandbox.base import (
@@ -22,6 +23,7 @@ from longhouse.runtime.sandbox.base import (
 from longhouse.runtime.sandbox.fitted import Fitted
 from longhouse.runtime.sandbox.landlock import Landlocked
 from longhouse.runtime.sandbox.off import Unprotected
+from longhouse.runtime.sandbox.process import FLOOD_PAUSE, PIECE
 from longhouse.runtime.sandbox.refuse import Refuse
 
 Run = Callable[..., Awaitable[Completed]]
@@ -75,7 +77,7 @@ def sh(sandbox: Sandbox, workspace: Path) -> Run:
             Command(
                 argv=("sh", "-c", script, "sh", *arguments),
                 workspace=workspace,
-                limits=SandboxLimits(**{"wall_seconds": 20.0, **limits}),
+                limits=SandboxLimits(**{"wall_seconds": PATIENCE, **limits}),
                 **fields,
             )
         )
@@ -99,9 +101,17 @@ def running(mark: str) -> list[int]:
 
 async def started(mark: str) -> None:
     """Wait until a process with the mark runs."""
-    async with asyncio.timeout(10):
-        while not running(mark):  # noqa: ASYNC110 - nobody tells when a process begins
-            await asyncio.sleep(0.005)
+    await until(lambda: bool(running(mark)))
+
+
+async def cut_off(sh: Run, script: str, **limits: Any) -> Completed:
+    """The end of a command whose time was over, after it had said something."""
+    for seconds in LONGER:
+        done = await sh(script, limits={"wall_seconds": seconds, **limits})
+        assert done.timed_out
+        if done.output:
+            return done
+    raise AssertionError("it never said anything")
 
 
 def unique_seconds() -> str:
@@ -119,7 +129,7 @@ async def test_both_streams_come_in_the_order_they_were_written(sh: Run) -> None
     assert done.exit_code == 0
     assert done.dropped_bytes == 0
     assert not done.timed_out
-    assert 0 < done.duration < 20
+    assert done.duration > 0
 
 
 async def test_the_exit_code_is_the_commands(sh: Run) -> None:
@@ -230,23 +240,20 @@ async def test_long_output_keeps_its_head_and_tail(sh: Run) -> None:
 
 
 async def test_a_flood_of_output_costs_the_server_little(sh: Run) -> None:
-    before = time.process_time()
+    done = await cut_off(sh, "yes", output_bytes=1000)
 
-    done = await sh("yes", limits={"wall_seconds": 0.5, "output_bytes": 1000})
-
-    assert done.timed_out
-    assert done.dropped_bytes > 100_000
     assert len(done.output) < 1100
-    assert time.process_time() - before < 0.4
+    # However fast it writes, one piece is read and then nothing for a while (or a little less: the
+    # event loop counts whole milliseconds).
+    pauses = done.duration / (FLOOD_PAUSE - 0.002)
+    assert done.dropped_bytes < PIECE * (pauses + 2)
 
 
 async def test_time_out_keeps_what_was_printed(sh: Run) -> None:
-    done = await sh("echo begun; sleep 600", limits={"wall_seconds": 0.3})
+    done = await cut_off(sh, "echo begun; sleep 600")
 
-    assert done.timed_out
     assert done.output == b"begun\n"
     assert done.exit_code == 128 + signal.SIGKILL
-    assert 0.3 <= done.duration < 5
 
 
 async def test_a_file_cannot_grow_over_its_limit(sh: Run, workspace: Path) -> None:
@@ -353,13 +360,22 @@ async def test_cancelling_twice_is_cancelling(sh: Run) -> None:
 
 async def test_no_file_descriptor_is_left_behind(sh: Run) -> None:
     await sh("true")
-    before = os.listdir("/proc/self/fd")
+    before = open_files()
 
     for _ in range(3):
         await sh("echo x", stdin=b"x")
     await sh("sleep 600", limits={"wall_seconds": 0.05})
 
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert open_files() <= before
+
+
+def open_files() -> set[str]:
+    """What this process has open; each pipe and socket has a name of its own."""
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the one that lists them
+            found.add(os.readlink(f"/proc/self/fd/{number}"))
+    return found
 
 
 async def test_a_command_inherits_no_file_of_the_server(sh: Run, tmp_path: Path) -> None:
@@ -378,7 +394,7 @@ def forked(script: str, workspace: Path, **limits: Any) -> Command:
     return Command(
         argv=("sh", "-c", script),
         workspace=workspace,
-        limits=SandboxLimits(**{"wall_seconds": 20.0, **limits}),
+        limits=SandboxLimits(**{"wall_seconds": PATIENCE, **limits}),
     )
 
 
@@ -389,9 +405,7 @@ async def test_a_started_command_goes_on_and_tells_its_output_as_it_comes(
     script = "echo one; while [ ! -e go ]; do sleep 0.01; done; echo two; exit 3"
 
     command = await sandbox.start(forked(script, workspace, output_bytes=4), told.extend)
-    async with asyncio.timeout(10):
-        while told != b"one\n":  # noqa: ASYNC110 - the listener is a plain function
-            await asyncio.sleep(0.005)
+    await until(lambda: told == b"one\n")
     (workspace / "go").touch()
     done = await command.wait()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 
 from longhouse.kit.bus.memory import MemoryBus
 from longhouse.kit.errors import Unavailable
@@ -128,7 +129,7 @@ async def plan() -> ToolResult:
 
 
 async def rest(agent: Agent) -> AgentState:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         return await agent.rest()
 
 
@@ -291,7 +292,7 @@ async def test_an_agent_at_rest_answers_what_another_process_was_told(
         await other.post("a", [Draft(MessageReceived(message_id="m", text="hello"))])
         await other.close()
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while agent.last_words() != "heard":
                 await agent.status()
 
@@ -313,7 +314,7 @@ async def test_an_agent_at_rest_learns_that_it_was_taken_over(
         await agent.rest()
         await journal.acquire("a")
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             with pytest.raises(Fenced):
                 await rest_again_and_again(agent)
         with pytest.raises(Fenced):

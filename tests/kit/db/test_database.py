@@ -12,6 +12,7 @@ from sqlalchemy import URL, Column, Connection, Integer, MetaData, Table, Text, 
 from sqlalchemy import text as sql
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 from tests.fixtures_db import fresh_database, opened_database
+from tests.patience import PATIENCE
 
 from longhouse.kit.db.database import Database, open_database, unique_violation
 from longhouse.kit.db.group_commit import DatabaseClosed
@@ -203,7 +204,7 @@ class TestSqlite:
         def twice(connection: Connection) -> tuple[list[str | None], list[str | None]]:
             before = names(connection)
             write = asyncio.run_coroutine_threadsafe(db.write(lambda c: add(c, "a")), loop)
-            write.result(10)
+            write.result(PATIENCE)
             return before, names(connection)
 
         assert await db.read(twice) == ([], [])

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.patience import PATIENCE
 from tests.runtime.models.conversation import Conversation
 
 from longhouse.agents.samples import make_sample_repository
@@ -361,7 +362,7 @@ class TestStream:
 
         clock.advance(0.5)
 
-        assert isinstance(await asyncio.wait_for(first, 1), Delta)
+        assert isinstance(await asyncio.wait_for(first, PATIENCE), Delta)
         await stream.aclose()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.patience import PATIENCE
 
 from longhouse.kit.clock import ManualClock
 from longhouse.protocol.events import Delta, Text, Thinking, ToolCall
@@ -125,7 +126,7 @@ async def test_a_delay_is_waited_by_the_clock_that_was_handed_in() -> None:
 
     clock.advance(5)
 
-    assert (await asyncio.wait_for(task, 1)).blocks == (Text(step=1, text="late"),)
+    assert (await asyncio.wait_for(task, PATIENCE)).blocks == (Text(step=1, text="late"),)
 
 
 async def test_a_hanging_step_ends_when_its_call_is_cancelled() -> None:
@@ -136,7 +137,7 @@ async def test_a_hanging_step_ends_when_its_call_is_cancelled() -> None:
         return await hang(asked)
 
     task = asyncio.create_task(answer(ScriptedModel([hang_when_reached]), request()))
-    await asyncio.wait_for(reached.wait(), 1)
+    await asyncio.wait_for(reached.wait(), PATIENCE)
 
     task.cancel()
 

@@ -11,6 +11,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from tests.patience import PATIENCE
 from tests.peers.dialects.anthropic import SIGNATURE
 from tests.peers.fakellm import FakeVendor
 
@@ -518,7 +519,7 @@ class TestClosing:
                     if isinstance(item, Delta):
                         break
 
-            await asyncio.wait_for(vendor.requests[0].disconnected.wait(), 5)
+            await asyncio.wait_for(vendor.requests[0].disconnected.wait(), PATIENCE)
 
     @pytest.mark.parametrize("step", [{"hang": True}, {"say": "long answer", "hang_after": 4}])
     async def test_cancelling_a_call_closes_the_connection_at_once(
@@ -526,13 +527,13 @@ class TestClosing:
     ) -> None:
         async with FakeVendor() as vendor, opened(vendor, protocol) as model:
             task = asyncio.create_task(answer(model, request(script(step))))
-            exchange = await asyncio.wait_for(vendor.wait_for_requests(1), 20)
+            exchange = await asyncio.wait_for(vendor.wait_for_requests(1), PATIENCE)
 
             task.cancel()
 
             with pytest.raises(asyncio.CancelledError):
                 await task
-            await asyncio.wait_for(exchange.disconnected.wait(), 5)
+            await asyncio.wait_for(exchange.disconnected.wait(), PATIENCE)
 
     async def test_a_closed_model_opens_again_when_it_is_called(
         self, protocol: WireProtocol

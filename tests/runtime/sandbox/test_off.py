@@ -4,9 +4,10 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
 import uuid
 from pathlib import Path
+
+from tests.patience import wait_until
 
 from longhouse.runtime.sandbox.base import Command
 from longhouse.runtime.sandbox.off import Unprotected
@@ -37,23 +38,16 @@ def sleeping(mark: str) -> int:
     return count
 
 
-def wait_for(count: int, mark: str) -> None:
-    deadline = time.monotonic() + 20
-    while sleeping(mark) != count:  # a process tells nobody
-        assert time.monotonic() < deadline, f"{sleeping(mark)} processes instead of {count}"
-        time.sleep(0.01)
-
-
 def test_nothing_survives_a_server_that_is_killed(tmp_path: Path) -> None:
     mark = f"600.{uuid.uuid4().int % 10**12:012}"
     server = subprocess.Popen([sys.executable, "-c", SERVER, tmp_path, mark])
     try:
-        wait_for(2, mark)
+        wait_until(lambda: sleeping(mark) == 2)
     finally:
         server.kill()
         server.wait()
 
-    wait_for(0, mark)
+    wait_until(lambda: sleeping(mark) == 0)
 
 
 def children() -> set[str]:

@@ -26,10 +26,10 @@ from longhouse.runtime.tasks import ended
 
 T = TypeVar("T")
 
-_PIECE = 256 << 10  # bytes read at once, and a flooded pipe's size
+PIECE = 256 << 10  # bytes read at once, and a flooded pipe's size
 # Once the output is too long, most of it is only counted. A pause of so many seconds between reads
 # then holds a flood (`yes`) back at the pipe, instead of giving it the event loop.
-_FLOOD_PAUSE = 0.005
+FLOOD_PAUSE = 0.005
 
 
 @contextlib.contextmanager
@@ -250,7 +250,7 @@ class Drain:
 
     def _on_readable(self) -> None:
         try:
-            data = os.read(self._fd.fileno(), _PIECE)
+            data = os.read(self._fd.fileno(), PIECE)
         except BlockingIOError:
             return
         if not data:
@@ -261,9 +261,9 @@ class Drain:
             if not self._flooded:
                 self._flooded = True
                 with contextlib.suppress(OSError):  # an ordinary user may have used up its share
-                    fcntl.fcntl(self._fd.fileno(), fcntl.F_SETPIPE_SZ, _PIECE)
+                    fcntl.fcntl(self._fd.fileno(), fcntl.F_SETPIPE_SZ, PIECE)
             self._loop.remove_reader(self._fd.fileno())
-            self._pause = self._loop.call_later(_FLOOD_PAUSE, self._go_on)
+            self._pause = self._loop.call_later(FLOOD_PAUSE, self._go_on)
 
     def _go_on(self) -> None:
         self._pause = None
