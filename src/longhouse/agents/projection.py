@@ -17,11 +17,20 @@ from longhouse.protocol.events import (
     ContextCompressed,
     Done,
     ErrorRaised,
+    ExchangesSpent,
     FileChanged,
     InterruptRequested,
+    MemberAsked,
+    MemberSilent,
     MessageReceived,
     PermissionDecided,
     PermissionRequired,
+    RoomChanged,
+    RoomCreated,
+    RoomMessage,
+    ScheduleCancelled,
+    ScheduleFired,
+    ScheduleSet,
     SkillDiscovered,
     SnapshotTaken,
     StateChanged,
@@ -103,8 +112,17 @@ def _take_in(found: Changes, body: Body) -> None:
             | AgentResumed()
             | Done()
             | ErrorRaised()
+            | ExchangesSpent()
             | FileChanged()
             | InterruptRequested()
+            | MemberAsked()
+            | MemberSilent()
+            | RoomChanged()
+            | RoomCreated()
+            | RoomMessage()
+            | ScheduleCancelled()
+            | ScheduleFired()
+            | ScheduleSet()
             | SnapshotTaken()
             | SkillDiscovered()
             | StepComplete()

@@ -23,13 +23,22 @@ from longhouse.protocol.events import (
     DoneReason,
     ErrorRaised,
     Event,
+    ExchangesSpent,
     FileChanged,
     InterruptRequested,
     JsonObject,
+    MemberAsked,
+    MemberSilent,
     MessageReceived,
     Outcome,
     PermissionDecided,
     PermissionRequired,
+    RoomChanged,
+    RoomCreated,
+    RoomMessage,
+    ScheduleCancelled,
+    ScheduleFired,
+    ScheduleSet,
     Severity,
     SkillDiscovered,
     SnapshotTaken,
@@ -280,6 +289,15 @@ class Transcript:
                 | TodoReminder()
                 | FileChanged()
                 | SkillDiscovered()
+                | ScheduleSet()
+                | ScheduleCancelled()
+                | ScheduleFired()
+                | RoomCreated()
+                | RoomChanged()
+                | RoomMessage()
+                | MemberAsked()
+                | MemberSilent()
+                | ExchangesSpent()
             ):
                 return []
 

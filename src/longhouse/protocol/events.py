@@ -12,7 +12,7 @@ A body's channel is a property of its class, so an event can never be on the wro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
@@ -99,6 +99,35 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         )
 
 
+class At(msgspec.Struct, frozen=True, tag_field="kind", tag="at"):
+    """Once, at a moment."""
+
+    moment: datetime  # aware
+
+
+class Every(msgspec.Struct, frozen=True, tag_field="kind", tag="every"):
+    """Again and again, counted from when it was set."""
+
+    period: timedelta
+
+
+class EverySteps(msgspec.Struct, frozen=True, tag_field="kind", tag="every_steps"):
+    """After so many steps of the agent, before the next one."""
+
+    steps: int
+
+
+class Cron(msgspec.Struct, frozen=True, tag_field="kind", tag="cron"):
+    """At the times of a cron expression of five fields, as Debian's cron reads it."""
+
+    expression: str
+    zone: str = "UTC"  # of the IANA database, such as Europe/Berlin
+
+
+When: TypeAlias = At | Every | EverySteps | Cron
+"""When a schedule fires."""
+
+
 # gc=False here and below: what is made of JSON has no cycles, and a session has thousands of these.
 class _Body(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False
@@ -181,6 +210,37 @@ class Done(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="done"):
     detail: str = ""  # what went wrong and what to do, when reason is not `completed`
 
 
+class RoomMessage(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="room_message"):
+    """Somebody said something in a room, and all members will read it."""
+
+    channel = Channel.PROGRESS
+    message_id: str
+    sender: str  # a person, or the name of a member
+    text: str
+    to: tuple[str, ...] = ()  # whom it mentions; nobody: a person means all members
+    answers: str = ""  # of a member: the `member_asked` that it answers
+
+
+class MemberAsked(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="member_asked"):
+    """Intent: a member of a room is about to read what was said, and to answer."""
+
+    channel = Channel.PROGRESS
+    message_id: str  # of the message that it gets
+    member: str
+    after: int  # it reads what was said above this number …
+    upto: int  # … up to this one
+    by_member: bool = False  # another member asks, and no person does: this is an exchange
+
+
+class MemberSilent(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="member_silent"):
+    """A member that was asked has nothing to say, or could not."""
+
+    channel = Channel.PROGRESS
+    message_id: str  # of its `member_asked`
+    member: str
+    reason: str = ""  # why it could not
+
+
 # --- control --------------------------------------------------------------------------------------
 
 
@@ -219,11 +279,20 @@ class InterruptRequested(
     by: str = ""
 
 
+class ExchangesSpent(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="exchanges_spent"):
+    """The members of a room have talked among themselves for long enough: a person has to speak."""
+
+    channel = Channel.CONTROL
+    exchanges: int  # since a person spoke
+    members: tuple[str, ...]  # those mentioned who are not asked any more
+    upto: int  # the number up to which this was decided
+
+
 # --- monitor --------------------------------------------------------------------------------------
 
 
 class AgentCreated(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="agent_created"):
-    """The first event of every journal."""
+    """The first event of an agent's journal."""
 
     channel = Channel.MONITOR
     agent_id: str
@@ -372,6 +441,56 @@ class SkillDiscovered(_Body, frozen=True, kw_only=True, omit_defaults=True, tag=
     source: Literal["house", "workspace"]  # named by who runs the house, or found in the workspace
 
 
+class ScheduleSet(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="schedule_set"):
+    """From now on something is done again and again, or once. It replaces one of the same name."""
+
+    channel = Channel.MONITOR
+    name: str
+    when: When
+    text: str = ""  # the message that each firing gives the agent; without one it is only told
+
+
+class ScheduleCancelled(
+    _Body, frozen=True, kw_only=True, omit_defaults=True, tag="schedule_cancelled"
+):
+    """A schedule fires no more."""
+
+    channel = Channel.MONITOR
+    name: str
+
+
+class ScheduleFired(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="schedule_fired"):
+    """A schedule was due. Its message, if it has one, is the event after this."""
+
+    channel = Channel.MONITOR
+    name: str
+    firing: str  # the id of this firing, and of its message
+    due: int = 0  # microseconds since 1970: the moment that it was due at, not that it fired at
+    step: int = 0  # or, when steps count, how many were done
+
+
+class RoomCreated(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="room_created"):
+    """The first event of a room's journal."""
+
+    channel = Channel.MONITOR
+    room_id: str
+    members: dict[str, str]  # name -> agent id
+    exchanges: int  # how often members may ask each other after a person spoke
+
+
+class RoomChanged(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="room_changed"):
+    """A room has other members or another limit than before."""
+
+    channel = Channel.MONITOR
+    members: dict[str, str]
+    exchanges: int
+
+
+OfRoom: TypeAlias = (
+    RoomCreated | RoomChanged | RoomMessage | MemberAsked | MemberSilent | ExchangesSpent
+)
+"""What only the journal of a room holds."""
+
 Body: TypeAlias = (
     MessageReceived
     | Thinking
@@ -398,6 +517,10 @@ Body: TypeAlias = (
     | TodoReminder
     | FileChanged
     | SkillDiscovered
+    | ScheduleSet
+    | ScheduleCancelled
+    | ScheduleFired
+    | OfRoom
 )
 """Everything a journal can hold. A `match` over it ends without a wildcard."""
 

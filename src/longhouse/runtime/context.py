@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -28,8 +28,12 @@ from longhouse.protocol.events import (
     InterruptRequested,
     JsonObject,
     MessageReceived,
+    OfRoom,
     PermissionDecided,
     PermissionRequired,
+    ScheduleCancelled,
+    ScheduleFired,
+    ScheduleSet,
     SkillDiscovered,
     SnapshotTaken,
     StateChanged,
@@ -49,6 +53,7 @@ from longhouse.protocol.events import (
     Usage,
 )
 from longhouse.runtime.model import AssistantMessage, Block, Message, ToolMessage, UserMessage
+from longhouse.runtime.schedules import Schedule, has_fired, was_set
 
 SUMMARY_HEAD = "The conversation so far was too long and was summarised; what follows is newer."
 BYTES_PER_TOKEN = 3  # or a little more, in every language
@@ -141,6 +146,7 @@ class Context:
     done: Done | None = None  # how the last turn ended
     lineage: tuple[AgentForked, ...] = ()  # the forks it comes from, the oldest first
     snapshots: dict[str, int] = field(default_factory=dict)  # name -> number
+    schedules: dict[str, Schedule] = field(default_factory=dict)  # those that may still fire
     points: list[Point] = field(default_factory=list)
     # what the limits of a turn are held against
     turn_steps: int = 0
@@ -253,8 +259,23 @@ class Context:
     def _discover(self, body: SkillDiscovered) -> None:
         self.skills[body.name] = body.description
 
-    def _note(self, body: AgentResumed | ToolExecuted | ErrorRaised) -> None:
-        """Nothing: these are told for people."""
+    def _schedule(self, body: ScheduleSet) -> None:
+        self.schedules[body.name] = was_set(body, seq=self.seq, time=self.time, step=self.step)
+
+    def _unschedule(self, body: ScheduleCancelled) -> None:
+        self.schedules.pop(body.name, None)
+
+    def _fire(self, body: ScheduleFired) -> None:
+        if (schedule := self.schedules.get(body.name)) is None:
+            return  # cancelled by another process meanwhile
+        again = has_fired(schedule, body, step=self.step)
+        if again is None:
+            del self.schedules[body.name]
+        else:
+            self.schedules[body.name] = again
+
+    def _note(self, body: AgentResumed | ToolExecuted | ErrorRaised | OfRoom) -> None:
+        """Nothing: these are told for people, or in another kind of journal."""
 
     def _start_step(self, body: StepStarted) -> None:
         if not self.turn_open:
@@ -338,6 +359,7 @@ class Context:
         self.lineage = (*self.lineage, body)
         self.fresh = False  # what was queued is told at its next turn, but does not begin one
         self.seen = {}  # its files may be others
+        self.schedules = {}  # they go on in its parent alone
 
     def _reminder(self) -> str:
         lines = "\n".join(f"- [{todo.status}] {todo.title}" for todo in self.todos)
@@ -392,4 +414,8 @@ _FOLDS: dict[type[Body], Callable[[Context, Any], None]] = {
     FileChanged: Context._change,
     ContextCompressed: Context._compress,
     SkillDiscovered: Context._discover,
+    ScheduleSet: Context._schedule,
+    ScheduleCancelled: Context._unschedule,
+    ScheduleFired: Context._fire,
+    **dict.fromkeys(get_args(OfRoom), Context._note),
 }

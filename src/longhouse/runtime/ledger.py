@@ -19,6 +19,7 @@ from longhouse.protocol.events import (
     MessageReceived,
     PermissionDecided,
     PermissionRequired,
+    ScheduleFired,
     SnapshotTaken,
 )
 from longhouse.runtime.context import Context
@@ -43,6 +44,11 @@ def message_key(message_id: str) -> str:
 def snapshot_key(name: str) -> str:
     """The journal key of a snapshot: a name is given once."""
     return f"snapshot:{name}"
+
+
+def firing_key(firing: str) -> str:
+    """The journal key of a schedule's firing: whoever sees that it is due, it fires once."""
+    return f"fired:{firing}"
 
 
 class Ledger:
@@ -78,11 +84,11 @@ class Ledger:
         """
         await finish(self._append([Draft(body, _key(body)) for body in bodies]))
 
-    async def post(self, body: Body) -> None:
+    async def post(self, *bodies: Body) -> None:
         """Write from outside. Raises `DuplicateKey`."""
         async with self._lock:
-            draft = Draft(body, _key(body))
-            await self._follow_on(await self._journal.post(self._agent_id, [draft]))
+            drafts = [Draft(body, _key(body)) for body in bodies]
+            await self._follow_on(await self._journal.post(self._agent_id, drafts))
 
     async def catch_up(self) -> None:
         """Take in what others wrote."""
@@ -157,6 +163,8 @@ def _key(body: Body) -> str | None:
             return message_key(body.message_id)
         case SnapshotTaken():
             return snapshot_key(body.name)
+        case ScheduleFired():
+            return firing_key(body.firing)
         case _:
             return None
 

@@ -80,7 +80,10 @@ type Body =
   | { type: "todo_changed"; before?: Todo[]; after?: Todo[] }
   | { type: "todo_reminder"; step: number; open: number }
   | { type: "file_changed"; path: string; before: string; after?: string }
-  | { type: "skill_discovered"; name: string; description: string; source: string };
+  | { type: "skill_discovered"; name: string; description: string; source: string }
+  | { type: "schedule_set"; name: string; when: { kind: string }; text?: string }
+  | { type: "schedule_cancelled"; name: string }
+  | { type: "schedule_fired"; name: string; firing: string; due?: number; step?: number };
 
 export type SessionEvent = { seq: number; time: string; channel: string } & Body;
 
