@@ -1,7 +1,7 @@
 """A real MCP server, small, with tools that behave well and tools that do not.
 
-    python tests/peers/mcp_peer.py                 speaks over stdin and stdout
-    python tests/peers/mcp_peer.py --port-file F   speaks streamable HTTP, and writes its port to F
+    python tests/peers/mcp_peer.py            speaks over stdin and stdout
+    python tests/peers/mcp_peer.py --port N   speaks streamable HTTP, once it made the --ready-file
 
 Tests run it as a program of its own: some of its tools end it.
 """
@@ -140,8 +140,8 @@ def _make_it_lie() -> None:
 def main() -> None:
     """Serve until stdin ends, or for ever."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--port-file", type=Path)
-    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--port", type=int, help="One that the caller keeps for it.")
+    parser.add_argument("--ready-file", type=Path, help="Made as soon as it listens.")
     parser.add_argument("--broken", action="store_true", help="Say something that is no MCP.")
     parser.add_argument("--gone", type=Path, help="End at once unless this file is there.")
     chosen = parser.parse_args()
@@ -153,14 +153,15 @@ def main() -> None:
     if chosen.gone is not None and not chosen.gone.exists():
         sys.exit("the peer is not ready yet")
     _make_it_lie()
-    if chosen.port_file is None:
+    if chosen.port is None:
         peer.run("stdio")
         return
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(("127.0.0.1", chosen.port))
     listener.listen()
-    chosen.port_file.write_text(str(listener.getsockname()[1]), encoding="utf-8")
+    chosen.ready_file.touch()
     config = uvicorn.Config(peer.streamable_http_app(), log_level="warning", lifespan="on")
     asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 

@@ -2,16 +2,19 @@
 
 import asyncio
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.patience import LONGER, PATIENCE, until, wait_until
 
 from longhouse.kit.clock import Clock, ManualClock, SystemClock
 from longhouse.protocol.events import AgentResumed, AgentState, Event, JsonObject, Outcome, ToolEnd
@@ -31,7 +34,6 @@ from longhouse.runtime.sandbox.refuse import Refuse
 from longhouse.runtime.tools.base import ToolContext, ToolFailed
 
 PEER = Path(__file__).parents[2] / "peers" / "mcp_peer.py"
-PATIENCE = 60.0  # seconds; a peer needs two to start, and longer on a busy machine
 AUTO = Permissions(mode=Mode.AUTO)
 NOBODY = Refuse("this test runs no commands", hint="")
 
@@ -42,22 +44,30 @@ def peer(*arguments: str, name: str = "peer", **settings: Any) -> McpServer:
     return McpServer(name, command=(sys.executable, str(PEER), *arguments), **settings)
 
 
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that nobody else gets, also while no peer listens at it."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
+
+
 @contextmanager
-def answering(directory: Path, port: str = "0") -> Iterator[str]:
-    """A peer that speaks HTTP while in the block; its port."""
-    note = directory / f"port-{port}"
-    command = [sys.executable, str(PEER), "--port-file", str(note), "--port", port]
+def answering(directory: Path, port: int) -> Iterator[None]:
+    """A peer that speaks HTTP at this port while in the block."""
+    note = directory / secrets.token_hex(8)
+    command = [sys.executable, str(PEER), "--port", str(port), "--ready-file", str(note)]
     with subprocess.Popen(command) as process:
         try:
-            while not (note.exists() and note.read_text(encoding="utf-8")):
-                assert process.poll() is None, "the peer ended"
-                time.sleep(0.01)  # another process: nobody sets an event
-            yield note.read_text(encoding="utf-8")
+            wait_until(lambda: note.exists() or process.poll() is not None)
+            assert process.poll() is None, "the peer ended"
+            yield
         finally:
             process.kill()
 
 
-def at(port: str) -> McpServer:
+def at(port: int) -> McpServer:
     return McpServer("peer", url=f"http://127.0.0.1:{port}/mcp")
 
 
@@ -134,12 +144,6 @@ async def invoke(box: Toolbox, name: str, /, **arguments: object) -> str:
     return result.content
 
 
-async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not happened():  # noqa: ASYNC110 - of another process: nobody sets an event
-            await asyncio.sleep(0.01)
-
-
 USES: list[Step] = [
     calls(
         call("mcp__peer__add", call_id="add", a=2, b=3),
@@ -169,16 +173,18 @@ async def test_an_agent_uses_the_tools_of_a_program(start: Start) -> None:
     await check_use(start, peer())
 
 
-async def test_an_agent_uses_the_tools_of_an_address(start: Start, tmp_path: Path) -> None:
-    with answering(tmp_path) as port:
+async def test_an_agent_uses_the_tools_of_an_address(
+    start: Start, port: int, tmp_path: Path
+) -> None:
+    with answering(tmp_path, port):
         await check_use(start, at(port))
 
 
 async def test_an_address_where_nobody_answers_any_more_is_tried_again(
-    toolbox: Start, tmp_path: Path
+    toolbox: Start, port: int, tmp_path: Path
 ) -> None:
     clock = ManualClock()
-    with answering(tmp_path) as port:
+    with answering(tmp_path, port):
         box: Toolbox = toolbox(at(port), clock=clock)
         equipped = await box.equip(post())
         assert await invoke(box, "add", a=1) == "2"
@@ -319,12 +325,18 @@ async def test_a_call_that_takes_too_long_is_cancelled_at_the_server(
     toolbox: Start, tmp_path: Path
 ) -> None:
     note = tmp_path / "note"
-    box: Toolbox = toolbox(peer(call_seconds=0.5))
+    box: Toolbox = toolbox(peer(call_seconds=PATIENCE))
     await box.equip(post())
     process = await invoke(box, "process")
-    with pytest.raises(ToolFailed, match=r"did not answer within 0.5 seconds"):
-        await invoke(box, "wait", path=str(note))
+    (connection,) = box._connections
+    for seconds in LONGER:
+        connection.server = replace(connection.server, call_seconds=seconds)
+        with pytest.raises(ToolFailed, match=rf"did not answer within {seconds:g} seconds"):
+            await invoke(box, "wait", path=str(note))
+        if note.exists():
+            break
     await until(lambda: note.read_text(encoding="utf-8") == "cancelled")
+    connection.server = replace(connection.server, call_seconds=PATIENCE)
     assert await invoke(box, "process") == process
 
 
