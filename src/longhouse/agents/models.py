@@ -55,6 +55,16 @@ def _tenant() -> Column[str]:
     return Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False)
 
 
+def _index_where_set(name: str, *columns: Column[str], unique: bool = False) -> None:
+    """An index over the rows in which the last of the columns is set."""
+    set_ = text(f"{columns[-1].name} IS NOT NULL")
+    Index(name, *columns, unique=unique, sqlite_where=set_, postgresql_where=set_)
+
+
+def _unique_where_set(name: str, *columns: Column[str]) -> None:
+    _index_where_set(name, *columns, unique=True)
+
+
 posts = Table(
     "posts",
     metadata,
@@ -83,6 +93,7 @@ agents = Table(
     Column("id", String, primary_key=True),
     _tenant(),
     Column("name", String, nullable=False),
+    Column("external_id", String, nullable=True),  # what clients call it that have ids of their own
     Column("post_id", String, ForeignKey("posts.id"), nullable=False),
     Column("overrides", Document, nullable=False),  # {"model"?, "permissions"?}
     # What its workspace was cloned from; all NULL when it began empty.
@@ -92,6 +103,7 @@ agents = Table(
     Column("base", String, nullable=False),  # the commit its diff is against
     Column("status", String, nullable=False),
     Column("current_session_id", String, nullable=True),  # the one that moved last
+    Column("default_session_id", String, nullable=True),  # the one meant where none is named
     Column("input_tokens", BigInteger, nullable=False, server_default="0"),
     Column("output_tokens", BigInteger, nullable=False, server_default="0"),
     Column("created_at", UtcDateTime, nullable=False),
@@ -100,6 +112,7 @@ agents = Table(
     _one_of("status", AgentStatus),
     Index("agents_by_post", "post_id"),
 )
+_unique_where_set("agents_by_external_id", agents.c.tenant_id, agents.c.external_id)
 
 sessions = Table(
     "sessions",
@@ -108,6 +121,12 @@ sessions = Table(
     _tenant(),
     Column("agent_id", String, ForeignKey("agents.id", ondelete="CASCADE"), nullable=False),
     Column("title", String, nullable=False),
+    Column("external_id", String, nullable=True),  # as an agent's, among the agent's sessions
+    # Of a sub-agent: the session and the call that it works for, and its post's name. It has the
+    # agent, and so the workspace, of that session.
+    Column("delegated_by", String, nullable=True),
+    Column("delegated_call", String, nullable=True),
+    Column("delegated_post", String, nullable=True),
     # The journal: the number of its last event, and the fence of its writer.
     Column("last_seq", BigInteger, nullable=False, server_default="0"),
     Column("epoch", BigInteger, nullable=False, server_default="0"),
@@ -115,6 +134,9 @@ sessions = Table(
     # agent's sessions go together, and a session alone goes by `journal.delete`.
     Column("parent_id", String, nullable=True),
     Column("fork_seq", BigInteger, nullable=False, server_default="0"),
+    # Of a fork: the session it was made from, which may be gone, and the last event they share.
+    Column("forked_from", String, nullable=True),
+    Column("forked_after", BigInteger, nullable=True),
     # Projections of its events.
     Column("state", String, nullable=False),
     Column("turn", Integer, nullable=False, server_default="0"),
@@ -130,12 +152,9 @@ sessions = Table(
     CheckConstraint("last_seq >= 0", name="last_seq_counts"),
     Index("sessions_by_agent", "agent_id", "id"),
 )
-Index(
-    "sessions_by_parent",
-    sessions.c.parent_id,
-    sqlite_where=text("parent_id IS NOT NULL"),
-    postgresql_where=text("parent_id IS NOT NULL"),
-)
+_index_where_set("sessions_by_parent", sessions.c.parent_id)
+_unique_where_set("sessions_by_external_id", sessions.c.agent_id, sessions.c.external_id)
+_unique_where_set("sessions_by_delegation", sessions.c.delegated_by, sessions.c.delegated_call)
 
 events = Table(
     "events",
@@ -153,14 +172,7 @@ events = Table(
     UniqueConstraint("session_id", "seq"),
     CheckConstraint("seq > 0", name="seq_counts"),
 )
-Index(
-    "events_once",
-    events.c.session_id,
-    events.c.key,
-    unique=True,
-    sqlite_where=text("key IS NOT NULL"),
-    postgresql_where=text("key IS NOT NULL"),
-)
+_unique_where_set("events_once", events.c.session_id, events.c.key)
 
 approvals = Table(
     "approvals",
