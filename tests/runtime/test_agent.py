@@ -51,6 +51,7 @@ class HeldJournal(MemoryJournal):
         super().__init__()
         self.hold: type[Body] | None = None
         self.lose: type[Body] | None = None  # written, and then the connection is lost
+        self.unreadable = 0  # reads that fail from now on
         self.held = asyncio.Event()
         self.go_on = asyncio.Event()
 
@@ -59,6 +60,19 @@ class HeldJournal(MemoryJournal):
 
     async def post(self, agent_id: str, drafts: Sequence[Draft]) -> list[Event]:
         return await self._answer(await super().post(agent_id, drafts))
+
+    async def read(
+        self,
+        agent_id: str,
+        *,
+        after: int = 0,
+        limit: int | None = None,
+        types: Sequence[str] | None = None,
+    ) -> list[Event]:
+        if self.unreadable:
+            self.unreadable -= 1
+            raise Unavailable("The connection was lost.")
+        return await super().read(agent_id, after=after, limit=limit, types=types)
 
     async def _answer(self, events: list[Event]) -> list[Event]:
         bodies = [event.body for event in events]
@@ -188,6 +202,26 @@ async def test_an_interrupted_turn_ends_once_even_when_its_last_write_seemed_to_
 
     assert await rest(agent) is AgentState.READY
     assert len(await house.bodies(Done)) == 1
+
+
+async def test_an_interrupt_is_heard_although_the_journal_could_not_be_read_at_first(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longhouse.runtime.turn.LISTEN_AGAIN_SECONDS", 0.01)
+    asked = asyncio.Event()
+
+    async def model(request: object) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    agent = await house.agent(model)
+    await agent.send("go")
+    await asked.wait()
+    house.journal.unreadable = 3
+    await house.journal.post("a", [Draft(InterruptRequested(by="somebody elsewhere"))])
+
+    assert await rest(agent) is AgentState.READY
+    assert [body.reason for body in await house.bodies(Done)] == [DoneReason.INTERRUPTED]
 
 
 async def test_two_calls_of_one_answer_with_the_same_id_are_two_calls(house: House) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from longhouse.kit.bus.base import BusClosed, Subscription
+from longhouse.kit.bus.base import BusClosed, Message, Subscription
 from longhouse.protocol.events import (
     AgentResumed,
     AgentState,
@@ -188,13 +188,20 @@ class Turn:
                 ring = await rings.next(LISTEN_AGAIN_SECONDS)
             except BusClosed:
                 return
+            await self._hear(ring)
+            if self._context.interrupting and self._activity is not None:
+                self._activity.cancel()
+                self._activity = None  # once: it may be finishing a write
+
+    async def _hear(self, ring: Message | None) -> None:
+        """Take in what a ring tells of; without one, whatever there is."""
+        try:
             if ring is None:
                 await self._ledger.catch_up()
             else:
                 await self._ledger.hear(int(ring.payload or 0))
-            if self._context.interrupting and self._activity is not None:
-                self._activity.cancel()
-                self._activity = None  # once: it may be finishing a write
+        except Exception:  # the journal is away: it is read again in a moment, and the turn goes on
+            logger.warning("agent %s could not hear what it was told", self._id, exc_info=True)
 
     async def _interruptibly(self, activity: Coroutine[Any, Any, None]) -> None:
         """Do something an interrupt may cut off. The loop then sees the interrupt in the state."""
