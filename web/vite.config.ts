@@ -7,7 +7,7 @@ export default defineConfig(async ({ mode }): Promise<UserConfig> => {
   const plugins: PluginOption[] = [react()];
   if (mode === "mock") {
     // A scripted server for work on the console alone; it is no part of the build.
-    plugins.push((await import("./dev/mock")).mockServer());
+    plugins.push((await import("./dev/mock/vite.ts")).mockServer());
   }
   return {
     plugins,

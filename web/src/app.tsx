@@ -1,10 +1,10 @@
 /** Assembles the console: providers around the router, and the moment before anyone is known. */
 import { MantineProvider } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { useEffect } from "react";
-import { asProblem } from "./api/problem";
+import { cache } from "./api/cache";
 import { startAuth, useAuth } from "./auth/state";
 import { router } from "./router";
 import { Waiting } from "./shell/fallbacks";
@@ -12,23 +12,10 @@ import { Page } from "./shell/PageHeader";
 import { ProblemAlert } from "./shell/ProblemAlert";
 import { theme } from "./shell/theme";
 
-const MOST_RETRIES = 2;
-
-const queries = new QueryClient({
-  defaultOptions: {
-    queries: {
-      staleTime: 1_000,
-      // What the server refused it will refuse again; what did not reach it may.
-      retry: (failures, error) =>
-        failures < MOST_RETRIES && (asProblem(error).unreachable || asProblem(error).status >= 500),
-    },
-  },
-});
-
 export function App() {
   return (
     <MantineProvider theme={theme} defaultColorScheme="auto" deduplicateInlineStyles>
-      <QueryClientProvider client={queries}>
+      <QueryClientProvider client={cache}>
         <Notifications position="top-right" limit={4} />
         <Door />
       </QueryClientProvider>
@@ -42,7 +29,7 @@ function Door() {
     void startAuth();
   }, []);
   useEffect(() => {
-    if (auth.status === "signed-out") queries.clear();
+    if (auth.status === "signed-out") cache.clear();
     if (auth.status !== "starting") void router.invalidate();
   }, [auth.status]);
   if (auth.status === "starting") return <Waiting />;

@@ -24,7 +24,8 @@ const english = flatten(en);
 const chinese = flatten(zh);
 const bare = (keys: Iterable<string>) =>
   [...new Set([...keys].map((key) => key.replace(PLURAL, "")))].sort();
-const marks = (text: string) => [...text.matchAll(/\{\{\w+\}\}|<\/?\w+>/g)].map(String).sort();
+const marks = (text: string) =>
+  [...text.matchAll(/\{\{\w+\}\}|<\/?\w+\s*\/?>/g)].map(String).sort();
 
 function sourceFiles(): string[] {
   return readdirSync(SOURCES, { recursive: true, encoding: "utf8" })

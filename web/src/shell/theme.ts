@@ -61,6 +61,7 @@ export const theme = createTheme({
   defaultRadius: "md",
   cursorType: "pointer",
   focusRing: "auto",
+  respectReducedMotion: true,
   components: {
     Badge: Badge.extend({
       defaultProps: { variant: "default", tt: "none", fw: 500, fz: 12, h: 22, px: 9 },

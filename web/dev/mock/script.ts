@@ -17,6 +17,21 @@ export const CALCULATOR_DIFF = `diff --git a/calculator.py b/calculator.py
  def add(a: float, b: float) -> float:
 `;
 
+export const EDIT = {
+  path: "calculator.py",
+  old: "    return dividend // divisor",
+  new: '    if divisor == 0:\n        raise ZeroDivisionError("the divisor is zero")\n    return dividend / divisor',
+};
+
+export const DOCS_DIFF = `diff --git a/docs/division.md b/docs/division.md
+new file mode 100644
+--- /dev/null
++++ b/docs/division.md
+@@ -0,0 +1,2 @@
++# Division
++True division everywhere; a divisor of zero raises.
+`;
+
 export const FAILING = `============================= test session starts ==============================
 collected 4 items
 
