@@ -82,6 +82,18 @@ const agent = createRoute({
   component: lazyRouteComponent(() => import("./agents/AgentPage"), "AgentPage"),
 });
 
+const agentSessions = createRoute({
+  getParentRoute: () => agent,
+  path: "/",
+  component: lazyRouteComponent(() => import("./agents/AgentSessions"), "AgentSessions"),
+});
+
+const agentSettings = createRoute({
+  getParentRoute: () => agent,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./agents/AgentSettings"), "AgentSettings"),
+});
+
 const session = createRoute({
   getParentRoute: () => app,
   path: "/agents/$agentId/sessions/$sessionId",
@@ -113,7 +125,10 @@ export const router = createRouter({
   routeTree: root.addChildren([
     setup,
     signIn,
-    app.addChildren([home, inbox, agents, newAgent, agent, session, posts, newPost, post]),
+    app.addChildren([
+      ...[home, inbox, agents, newAgent, session, posts, newPost, post],
+      agent.addChildren([agentSessions, agentSettings]),
+    ]),
   ]),
   defaultPreload: "intent",
   defaultErrorComponent: Broken,

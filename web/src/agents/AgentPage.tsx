@@ -1,21 +1,19 @@
-/** One agent: what it is, and all its sessions. */
-import { ActionIcon, Button, Menu, Skeleton, Title } from "@mantine/core";
+/** One agent: what it is, what can be done with it, and its pages below. */
+import { ActionIcon, Button, Menu, Skeleton, Tabs } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconDots, IconMessages, IconPlus, IconTrash } from "@tabler/icons-react";
+import { IconDots, IconPlus, IconTrash } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
+import { getRouteApi, Link, Outlet, useNavigate, useRouterState } from "@tanstack/react-router";
 import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
+import { Trans, useTranslation } from "react-i18next";
 import { deleteAgent } from "../../.client";
-import { agentQuery, sessionsQuery } from "../api/queries";
-import type { Agent, Session } from "../api/types";
+import { agentQuery } from "../api/queries";
+import type { Agent } from "../api/types";
 import { ConfirmByName } from "../shell/ConfirmByName";
-import { EmptyState } from "../shell/EmptyState";
-import { count } from "../shell/format";
 import { Page, PageHeader } from "../shell/PageHeader";
 import { ProblemAlert } from "../shell/ProblemAlert";
 import { StatusPill } from "../shell/StatusPill";
-import { Time } from "../shell/Time";
+import { Tokens } from "../shell/Tokens";
 import classes from "./agents.module.css";
 import { useNewSession } from "./useNewSession";
 
@@ -27,7 +25,7 @@ export function AgentPage() {
   const { data: agent, error, refetch } = useQuery(agentQuery(agentId));
   const newSession = useNewSession(agentId);
   const [asking, question] = useDisclosure(false);
-  if (error) {
+  if (error && !agent) {
     return (
       <Page narrow>
         <ProblemAlert error={error} onRetry={() => void refetch()} />
@@ -41,9 +39,17 @@ export function AgentPage() {
       </Page>
     );
   }
+  const post = (
+    <Link to="/posts/$postId" params={{ postId: agent.post.id }}>
+      {agent.post.name}
+    </Link>
+  );
   return (
     <Page>
-      <PageHeader title={agent.name} lead={t("agents.fromPost", { post: agent.post.name })}>
+      <PageHeader
+        title={agent.name}
+        lead={<Trans i18nKey="agents.fromPost" components={{ post }} />}
+      >
         <Button
           leftSection={<IconPlus size={16} />}
           loading={newSession.isPending}
@@ -65,24 +71,49 @@ export function AgentPage() {
         </Menu>
       </PageHeader>
       <Facts agent={agent} />
-      <div className={classes.sectionHead}>
-        <Title order={2}>{t("session.plural")}</Title>
-      </div>
-      <Sessions agentId={agentId} onNew={() => newSession.mutate()} />
+      <Sections agentId={agentId} />
       <DeleteAgent agent={agent} opened={asking} onClose={question.close} />
     </Page>
   );
 }
 
+/** The agent's pages, by their address. */
+function Sections({ agentId }: { agentId: string }) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const settings = useRouterState({
+    select: (state) => state.location.pathname.endsWith("/settings"),
+  });
+  const params = { agentId };
+  return (
+    <Tabs
+      value={settings ? "settings" : "sessions"}
+      onChange={(tab) =>
+        void navigate({
+          to: tab === "settings" ? "/agents/$agentId/settings" : "/agents/$agentId",
+          params,
+        })
+      }
+    >
+      <Tabs.List mb="md">
+        <Tabs.Tab value="sessions">{t("session.plural")}</Tabs.Tab>
+        <Tabs.Tab value="settings">{t("settings.title")}</Tabs.Tab>
+      </Tabs.List>
+      <Tabs.Panel value={settings ? "settings" : "sessions"}>
+        <Outlet />
+      </Tabs.Panel>
+    </Tabs>
+  );
+}
+
 function Facts({ agent }: { agent: Agent }) {
-  const { t, i18n } = useTranslation();
+  const { t } = useTranslation();
   const fact = (label: string, value: ReactNode, title?: string) => (
     <div>
       <dt>{label}</dt>
       <dd title={title}>{value}</dd>
     </div>
   );
-  const { input, output } = agent.tokens;
   const source = agent.repository?.source ?? t("agents.place.none");
   return (
     <dl className={classes.facts}>
@@ -91,65 +122,8 @@ function Facts({ agent }: { agent: Agent }) {
       {fact(t("facts.repository"), source, source)}
       {agent.repository &&
         fact(t("facts.branch"), agent.repository.branch, agent.repository.branch)}
-      {fact(
-        t("facts.tokens"),
-        count(input + output, i18n.language),
-        t("usage.title", { input, output }),
-      )}
+      {fact(t("facts.tokens"), <Tokens {...agent.tokens} />)}
     </dl>
-  );
-}
-
-function Sessions({ agentId, onNew }: { agentId: string; onNew: () => void }) {
-  const { t } = useTranslation();
-  const { data: sessions, error, refetch } = useQuery(sessionsQuery(agentId));
-  if (error) return <ProblemAlert error={error} onRetry={() => void refetch()} />;
-  if (!sessions) return <Skeleton height={120} />;
-  if (sessions.length === 0) {
-    return (
-      <EmptyState
-        icon={<IconMessages size={34} stroke={1.4} />}
-        title={t("session.none")}
-        action={<Button onClick={onNew}>{t("session.new")}</Button>}
-      >
-        {t("session.noneHint")}
-      </EmptyState>
-    );
-  }
-  return (
-    <ul className={classes.list} aria-label={t("session.plural")}>
-      {sessions.map((session) => (
-        <SessionRow key={session.id} session={session} />
-      ))}
-    </ul>
-  );
-}
-
-function SessionRow({ session }: { session: Session }) {
-  const { t, i18n } = useTranslation();
-  const { input = 0, output = 0 } = session.usage;
-  return (
-    <li data-testid="session-row">
-      <Link
-        className={classes.row}
-        to="/agents/$agentId/sessions/$sessionId"
-        params={{ agentId: session.agent_id, sessionId: session.id }}
-      >
-        <div>
-          <div className={classes.name}>{session.title || t("session.untitled")}</div>
-          <div className={classes.sub}>{t("session.turns", { count: session.turn })}</div>
-        </div>
-        <div>
-          <StatusPill status={session.state} />
-        </div>
-        <div className={classes.figure}>
-          {t("usage.tokens", { tokens: count(input + output, i18n.language) })}
-        </div>
-        <div className={classes.figure}>
-          <Time time={session.updated_at} />
-        </div>
-      </Link>
-    </li>
   );
 }
 
@@ -163,7 +137,7 @@ function DeleteAgent({ agent, opened, onClose }: DeleteProps) {
     mutationFn: () => deleteAgent({ path: { agent_id: agent.id } }),
     onSuccess: () => {
       queries.removeQueries({ queryKey: ["agents", agent.id] });
-      void navigate({ to: "/agents" });
+      void navigate({ to: "/agents", ignoreBlocker: true });
     },
   });
   return (

@@ -1,18 +1,20 @@
 /** All agents of the tenant, live: what each does now and what it has used. */
-import { SegmentedControl, Skeleton, Stack, TextInput } from "@mantine/core";
+import { SegmentedControl } from "@mantine/core";
 import { IconPlus, IconSearch, IconUsers } from "@tabler/icons-react";
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import { agentsQuery } from "../api/queries";
 import type { Agent } from "../api/types";
 import { EmptyState } from "../shell/EmptyState";
-import { count } from "../shell/format";
+import { List } from "../shell/List";
 import { LinkButton } from "../shell/links";
+import list from "../shell/list.module.css";
 import { Page, PageHeader } from "../shell/PageHeader";
-import { ProblemAlert } from "../shell/ProblemAlert";
+import { SearchField } from "../shell/SearchField";
 import { StatusPill } from "../shell/StatusPill";
 import { Time } from "../shell/Time";
+import { Tokens } from "../shell/Tokens";
 import classes from "./agents.module.css";
 
 const route = getRouteApi("/app/agents");
@@ -22,26 +24,22 @@ export function AgentsPage() {
   const { t } = useTranslation();
   const filter = route.useSearch();
   const navigate = route.useNavigate();
-  const { data: agents, error, refetch } = useQuery(agentsQuery(filter));
+  const agents = useInfiniteQuery(agentsQuery(filter));
   const filtered = Boolean(filter.status || filter.search);
-  const empty = agents?.length === 0;
+  const nobody = agents.data?.length === 0 && !filtered;
   return (
     <Page>
       <PageHeader title={t("agents.title")} lead={t("agents.lead")}>
         <NewAgentButton />
       </PageHeader>
-      {!(empty && !filtered) && (
-        <div className={classes.filters}>
-          <TextInput
-            className={classes.search}
-            aria-label={t("agents.search")}
-            placeholder={t("agents.search")}
-            leftSection={<IconSearch size={16} />}
-            defaultValue={filter.search ?? ""}
-            onChange={(event) => {
-              const search = event.currentTarget.value || undefined;
-              void navigate({ search: (before) => ({ ...before, search }), replace: true });
-            }}
+      {!nobody && (
+        <div className={list.filters}>
+          <SearchField
+            label={t("agents.search")}
+            value={filter.search}
+            onChange={(search) =>
+              void navigate({ search: (before) => ({ ...before, search }), replace: true })
+            }
           />
           <SegmentedControl
             aria-label={t("agents.filter")}
@@ -54,41 +52,24 @@ export function AgentsPage() {
           />
         </div>
       )}
-      {error && <ProblemAlert error={error} onRetry={() => void refetch()} />}
-      {!agents && !error && <Placeholder />}
-      {empty && filtered && (
-        <EmptyState icon={<IconSearch size={34} stroke={1.4} />} title={t("agents.noMatch")}>
-          {t("agents.noMatchHint")}
-        </EmptyState>
-      )}
-      {empty && !filtered && (
-        <EmptyState
-          icon={<IconUsers size={34} stroke={1.4} />}
-          title={t("agents.none")}
-          action={<NewAgentButton />}
-        >
-          {t("agents.noneHint")}
-        </EmptyState>
-      )}
-      {agents && agents.length > 0 && (
-        <ul className={classes.list} aria-label={t("agents.title")}>
-          {agents.map((agent) => (
-            <AgentRow key={agent.id} agent={agent} />
-          ))}
-        </ul>
-      )}
+      <List
+        query={agents}
+        label={t("agents.title")}
+        keyOf={(agent) => agent.id}
+        empty={filtered ? <NoMatch /> : <Nobody />}
+      >
+        {(agent) => <AgentRow agent={agent} />}
+      </List>
     </Page>
   );
 }
 
 function AgentRow({ agent }: { agent: Agent }) {
-  const { t, i18n } = useTranslation();
-  const { input, output } = agent.tokens;
   const content = (
     <>
       <div>
-        <div className={classes.name}>{agent.name}</div>
-        <div className={classes.sub}>
+        <div className={list.name}>{agent.name}</div>
+        <div className={list.sub}>
           {agent.post.name}
           {agent.repository && (
             <>
@@ -101,30 +82,46 @@ function AgentRow({ agent }: { agent: Agent }) {
       <div>
         <StatusPill status={agent.status} />
       </div>
-      <div className={classes.figure} title={t("usage.title", { input, output })}>
-        {t("usage.tokens", { tokens: count(input + output, i18n.language) })}
+      <div className={list.figure}>
+        <Tokens {...agent.tokens} unit />
       </div>
-      <div className={classes.figure}>
+      <div className={list.figure}>
         <Time time={agent.updated_at} />
       </div>
     </>
   );
+  const look = { className: `${list.row} ${classes.row}`, "data-testid": "agent" };
+  const { id: agentId, current_session_id: sessionId } = agent;
+  return sessionId ? (
+    <Link {...look} to="/agents/$agentId/sessions/$sessionId" params={{ agentId, sessionId }}>
+      {content}
+    </Link>
+  ) : (
+    <Link {...look} to="/agents/$agentId" params={{ agentId }}>
+      {content}
+    </Link>
+  );
+}
+
+function NoMatch() {
+  const { t } = useTranslation();
   return (
-    <li data-testid="agent">
-      {agent.current_session_id ? (
-        <Link
-          className={classes.row}
-          to="/agents/$agentId/sessions/$sessionId"
-          params={{ agentId: agent.id, sessionId: agent.current_session_id }}
-        >
-          {content}
-        </Link>
-      ) : (
-        <Link className={classes.row} to="/agents/$agentId" params={{ agentId: agent.id }}>
-          {content}
-        </Link>
-      )}
-    </li>
+    <EmptyState icon={<IconSearch size={34} stroke={1.4} />} title={t("agents.noMatch")}>
+      {t("agents.noMatchHint")}
+    </EmptyState>
+  );
+}
+
+function Nobody() {
+  const { t } = useTranslation();
+  return (
+    <EmptyState
+      icon={<IconUsers size={34} stroke={1.4} />}
+      title={t("agents.none")}
+      action={<NewAgentButton />}
+    >
+      {t("agents.noneHint")}
+    </EmptyState>
   );
 }
 
@@ -134,15 +131,5 @@ function NewAgentButton() {
     <LinkButton to="/agents/new" leftSection={<IconPlus size={16} />}>
       {t("agents.new")}
     </LinkButton>
-  );
-}
-
-function Placeholder() {
-  return (
-    <Stack gap="xs">
-      {[1, 2, 3].map((row) => (
-        <Skeleton key={row} height={58} radius="md" />
-      ))}
-    </Stack>
   );
 }

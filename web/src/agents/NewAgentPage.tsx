@@ -19,7 +19,7 @@ import { useTranslation } from "react-i18next";
 import { createAgent, createSession } from "../../.client";
 import { data } from "../api/http";
 import { asProblem } from "../api/problem";
-import { agentsQuery, modelsQuery, postsQuery } from "../api/queries";
+import { agentNamesQuery, allPostsQuery, modelsQuery } from "../api/queries";
 import type { Post } from "../api/types";
 import { LinkButton } from "../shell/links";
 import { Page, PageHeader } from "../shell/PageHeader";
@@ -33,21 +33,18 @@ type Place = (typeof PLACES)[number];
 
 export function NewAgentPage() {
   const { t } = useTranslation();
-  const posts = useQuery(postsQuery());
-  const agents = useQuery(agentsQuery({}));
+  const posts = useQuery(allPostsQuery());
   return (
     <Page narrow>
       <PageHeader title={t("agents.new")} lead={t("agents.newLead")} />
       {posts.error && <ProblemAlert error={posts.error} onRetry={() => void posts.refetch()} />}
-      {(posts.isPending || agents.isPending) && <Skeleton height={320} />}
-      {posts.data && !agents.isPending && (
-        <NewAgentForm posts={posts.data} taken={(agents.data ?? []).map((agent) => agent.name)} />
-      )}
+      {posts.isPending && <Skeleton height={320} />}
+      {posts.data && <NewAgentForm posts={posts.data} />}
     </Page>
   );
 }
 
-function NewAgentForm({ posts, taken }: { posts: Post[]; taken: string[] }) {
+function NewAgentForm({ posts }: { posts: Post[] }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const queries = useQueryClient();
@@ -55,7 +52,8 @@ function NewAgentForm({ posts, taken }: { posts: Post[]; taken: string[] }) {
   const [postId, setPostId] = useState((posts.find((one) => one.id === wanted) ?? posts[0])?.id);
   const post = posts.find((one) => one.id === postId);
   const [ownName, setName] = useState<string | null>(null);
-  const name = ownName ?? suggestName(post?.name ?? "", taken);
+  const { data: taken } = useQuery(agentNamesQuery(post?.name ?? ""));
+  const name = ownName ?? (taken ? suggestName(post?.name ?? "", taken) : "");
   const [place, setPlace] = useState<Place>("sample");
   const [source, setSource] = useState("");
   const [ref, setRef] = useState("");
@@ -101,7 +99,7 @@ function NewAgentForm({ posts, taken }: { posts: Post[]; taken: string[] }) {
     <form onSubmit={submit}>
       <fieldset className={classes.section}>
         <legend>{t("agents.post")}</legend>
-        <Radio.Group value={postId} onChange={setPostId} aria-label={t("agents.post")}>
+        <Radio.Group value={postId} onChange={setPostId}>
           <div className={classes.choices}>
             {posts.map((one) => (
               <Radio.Card

@@ -3,6 +3,7 @@ import { queryOptions } from "@tanstack/react-query";
 import {
   getAgent,
   getPost,
+  getSession,
   getWorkspaceDiff,
   listAgents,
   listApprovals,
@@ -12,6 +13,7 @@ import {
   listTools,
 } from "../../.client";
 import { data } from "./http";
+import { everyPage, PAGE_ROWS, pages } from "./paging";
 import { type Agent, whole } from "./types";
 
 /** Milliseconds between two looks at lists that change by themselves. */
@@ -20,11 +22,22 @@ const LIVE_MS = 3_000;
 export type AgentFilter = { status?: Agent["status"]; search?: string };
 
 export const agentsQuery = (filter: AgentFilter) =>
+  pages(
+    ["agents", "list", filter],
+    (after) => data(listAgents({ query: { ...filter, after, limit: PAGE_ROWS } })),
+    { every: LIVE_MS },
+  );
+
+/** Names that hold this text: what a new agent cannot be called. */
+export const agentNamesQuery = (search: string) =>
   queryOptions({
-    queryKey: ["agents", "list", filter],
-    queryFn: async () => (await data(listAgents({ query: { ...filter, limit: 200 } }))).items,
-    refetchInterval: LIVE_MS,
-    placeholderData: (before) => before,
+    queryKey: ["agents", "names", search],
+    queryFn: async () => {
+      const agents = await everyPage((after) =>
+        data(listAgents({ query: { search, after, limit: 200 } })),
+      );
+      return agents.map((agent) => agent.name);
+    },
   });
 
 export const agentQuery = (agentId: string) =>
@@ -35,13 +48,17 @@ export const agentQuery = (agentId: string) =>
   });
 
 export const sessionsQuery = (agentId: string) =>
+  pages(
+    ["agents", agentId, "sessions"],
+    (after) =>
+      data(listSessions({ path: { agent_id: agentId }, query: { after, limit: PAGE_ROWS } })),
+    { every: LIVE_MS },
+  );
+
+export const sessionQuery = (agentId: string, sessionId: string) =>
   queryOptions({
-    queryKey: ["agents", agentId, "sessions"],
-    queryFn: async () => {
-      const answer = listSessions({ path: { agent_id: agentId }, query: { limit: 200 } });
-      return (await data(answer)).items;
-    },
-    refetchInterval: LIVE_MS,
+    queryKey: ["agents", agentId, "sessions", sessionId],
+    queryFn: () => data(getSession({ path: { agent_id: agentId, session_id: sessionId } })),
   });
 
 /** `revision` changes when the agent may have changed files. */
@@ -54,9 +71,19 @@ export const diffQuery = (agentId: string, revision: number) =>
   });
 
 export const postsQuery = () =>
+  pages(["posts", "list", "pages"], async (after) => {
+    const { items, next } = await data(listPosts({ query: { after, limit: PAGE_ROWS } }));
+    return { items: items.map(whole), next };
+  });
+
+/** All posts, to choose from. */
+export const allPostsQuery = () =>
   queryOptions({
-    queryKey: ["posts", "list"],
-    queryFn: async () => (await data(listPosts({ query: { limit: 200 } }))).items.map(whole),
+    queryKey: ["posts", "list", "all"],
+    queryFn: async () => {
+      const posts = await everyPage((after) => data(listPosts({ query: { after, limit: 200 } })));
+      return posts.map(whole);
+    },
   });
 
 export const postQuery = (postId: string) =>

@@ -8,6 +8,7 @@ import type {
 } from "../../.client";
 
 export type {
+  AgentPatch,
   AgentView as Agent,
   ApprovalView as Approval,
   DiffView as WorkspaceDiff,

@@ -2,9 +2,11 @@
 export default {
   action: {
     cancel: "取消",
+    discard: "放弃更改",
     edit: "编辑",
     more: "更多操作",
     save: "保存",
+    showMore: "显示更多",
   },
   agents: {
     create: "创建 AI 员工",
@@ -13,7 +15,7 @@ export default {
       "该 AI 员工及其全部会话和工作区都会被删除，未提交到分支的改动将会丢失。此操作无法撤销。",
     deleteTitle: "删除 {{name}}？",
     filter: "按状态筛选",
-    fromPost: "岗位：{{post}}",
+    fromPost: "岗位：<post/>",
     lead: "谁在这里工作，现在在做什么。",
     model: "模型",
     modelHint: "留空则按岗位设置（{{model}}）。此处 “auto” 即 {{meaning}}。",
@@ -129,6 +131,7 @@ export default {
     cached: "其中缓存",
     input: "输入 token",
     model: "模型",
+    notBegun: "尚未开始",
     output: "输出 token",
     reasoning: "其中思考",
     repository: "代码仓库",
@@ -254,6 +257,7 @@ export default {
     title: "服务器已重新启动，回合继续进行",
   },
   session: {
+    all: "全部会话",
     conversation: "对话",
     details: "计划与详情",
     interrupt: "停止",
@@ -265,9 +269,26 @@ export default {
     tabs: "视图",
     toEnd: "回到底部",
     transcript: "对话",
+    turns_zero: "还没有回合",
     turns_other: "{{count}} 个回合",
     untitled: "新对话",
     working: "工作中，第 {{step}} 步",
+  },
+  settings: {
+    asPost: "与岗位相同：",
+    effective: {
+      auto: "回合使用 <code>{{model}}</code>：这是 “auto” 在此处的当前含义。",
+      own: "回合使用 <code>{{model}}</code>，由该 AI 员工自行选择。",
+      post: "回合使用 <code>{{model}}</code>，与岗位相同。",
+    },
+    noPost: "没有这个名称的岗位。",
+    own: "单独设置",
+    postHint: "它的指示、工具和限制都来自岗位。",
+    rules_other: "{{count}} 条规则",
+    saved: "{{name}} 的设置已保存。",
+    title: "设置",
+    unavailable: "此处尚不能使用 {{model}}",
+    when: "从下一回合起生效。",
   },
   start: {
     explain: "说明这个仓库的用途",
@@ -324,7 +345,14 @@ export default {
     waiting: "等待您",
     writing_other: "正在写入 {{count}} 个字符…",
   },
+  unsaved: {
+    leave: "离开",
+    loss: "您在此页面所做的更改尚未保存。",
+    stay: "留下",
+    title: "不保存就离开吗？",
+  },
   usage: {
+    none: "尚未使用 token",
     title: "输入 {{input}} token，输出 {{output}} token",
     tokens: "{{tokens}} token",
   },

@@ -1,21 +1,16 @@
 /** Makes or edits a post: words, tools, permissions and limits. */
 import {
-  ActionIcon,
   Autocomplete,
   Button,
   Checkbox,
   Group,
   NumberInput,
-  SegmentedControl,
-  Select,
   Skeleton,
   Stack,
-  Text,
   Textarea,
   TextInput,
 } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { IconPlus, IconTrash } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, useState } from "react";
@@ -24,18 +19,18 @@ import { createPost, deletePost, updatePost } from "../../.client";
 import { data } from "../api/http";
 import { asProblem, type Problem } from "../api/problem";
 import { modelsQuery, postQuery, toolsQuery } from "../api/queries";
-import type { Permissions, Post } from "../api/types";
+import type { Post } from "../api/types";
 import { ConfirmByName } from "../shell/ConfirmByName";
 import { LinkButton } from "../shell/links";
 import { Page, PageHeader } from "../shell/PageHeader";
 import { ProblemAlert } from "../shell/ProblemAlert";
 import { toast } from "../shell/toast";
+import { Unsaved } from "../shell/Unsaved";
 import { draftOf, EMPTY_DRAFT, LIMIT_NAMES, type PostDraft, requestOf } from "./draft";
+import { PermissionsEditor } from "./PermissionsEditor";
 import classes from "./posts.module.css";
 
 const route = getRouteApi("/app/posts/$postId");
-const MODES = ["ask", "auto", "read_only"] as const;
-const VERDICTS = ["allow", "ask", "deny"] as const;
 
 type Change = (change: Partial<PostDraft>) => void;
 type PartProps = { draft: PostDraft; change: Change; problem: Problem | null };
@@ -72,7 +67,8 @@ function PostForm({ initial, post }: { initial: PostDraft; post: Post | null }) 
   const { t } = useTranslation();
   const navigate = useNavigate();
   const queries = useQueryClient();
-  const [draft, setDraft] = useState(initial);
+  const [before] = useState(initial);
+  const [draft, setDraft] = useState(before);
   const [asking, question] = useDisclosure(false);
   const change: Change = (part) => setDraft((before) => ({ ...before, ...part }));
   const saving = useMutation({
@@ -86,7 +82,7 @@ function PostForm({ initial, post }: { initial: PostDraft; post: Post | null }) 
       queries.setQueryData(["posts", saved.id], saved);
       void queries.invalidateQueries({ queryKey: ["posts", "list"] });
       toast(t("posts.saved", { name: saved.name, version: saved.version }));
-      void navigate({ to: "/posts" });
+      void navigate({ to: "/posts", ignoreBlocker: true });
     },
   });
   const problem = saving.isError ? asProblem(saving.error) : null;
@@ -118,6 +114,7 @@ function PostForm({ initial, post }: { initial: PostDraft; post: Post | null }) 
           )}
         </Group>
       </Stack>
+      <Unsaved when={draft !== before} />
       {post && <DeletePost post={post} opened={asking} onClose={question.close} />}
     </form>
   );
@@ -198,67 +195,14 @@ function Tools({ draft, change, problem }: PartProps) {
 
 function PermissionsPart({ draft, change, problem }: PartProps) {
   const { t } = useTranslation();
-  const { mode, rules } = draft.permissions;
-  const set = (part: Partial<Permissions>) =>
-    change({ permissions: { ...draft.permissions, ...part } });
-  const setRule = (at: number, part: Partial<(typeof rules)[number]>) =>
-    set({ rules: rules.map((rule, index) => (index === at ? { ...rule, ...part } : rule)) });
   return (
     <fieldset className={classes.section}>
       <legend>{t("posts.permissions")}</legend>
-      <p>{t(`permissions.hint.${mode}`)}</p>
-      <SegmentedControl
-        mb="md"
-        aria-label={t("posts.mode")}
-        data={MODES.map((value) => ({ value, label: t(`permissions.${value}`) }))}
-        value={mode}
-        onChange={(value) => set({ mode: value as Permissions["mode"] })}
+      <PermissionsEditor
+        value={draft.permissions}
+        onChange={(permissions) => change({ permissions })}
+        errorAt={(rule) => problem?.at(`permissions.rules.${rule}`)}
       />
-      <Text size="sm" fw={500} mb={2}>
-        {t("posts.rules")}
-      </Text>
-      <Text size="sm" c="var(--lh-muted)" mb="sm">
-        {t("posts.rulesHint")}
-      </Text>
-      {rules.map((rule, at) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: a rule has no name but its place
-        <div key={at} className={classes.rule} data-testid="rule">
-          <Select
-            aria-label={t("posts.verdict")}
-            allowDeselect={false}
-            data={VERDICTS.map((value) => ({ value, label: t(`permissions.verdict.${value}`) }))}
-            value={rule.verdict}
-            onChange={(verdict) =>
-              verdict && setRule(at, { verdict: verdict as typeof rule.verdict })
-            }
-          />
-          <TextInput
-            className={classes.mono}
-            aria-label={t("posts.pattern")}
-            placeholder="bash_run(npm test*)"
-            value={rule.pattern}
-            error={problem?.at(`permissions.rules.${at}`)}
-            onChange={(event) => setRule(at, { pattern: event.currentTarget.value })}
-          />
-          <ActionIcon
-            variant="subtle"
-            color="gray"
-            size={36}
-            aria-label={t("posts.removeRule")}
-            onClick={() => set({ rules: rules.filter((_, index) => index !== at) })}
-          >
-            <IconTrash size={16} />
-          </ActionIcon>
-        </div>
-      ))}
-      <Button
-        size="xs"
-        variant="default"
-        leftSection={<IconPlus size={14} />}
-        onClick={() => set({ rules: [...rules, { verdict: "allow", pattern: "" }] })}
-      >
-        {t("posts.addRule")}
-      </Button>
     </fieldset>
   );
 }
@@ -321,7 +265,7 @@ function DeletePost({ post, opened, onClose }: DeleteProps) {
     mutationFn: () => deletePost({ path: { post_id: post.id } }),
     onSuccess: () => {
       void queries.invalidateQueries({ queryKey: ["posts", "list"] });
-      void navigate({ to: "/posts" });
+      void navigate({ to: "/posts", ignoreBlocker: true });
     },
   });
   return (

@@ -1,19 +1,19 @@
 /** The posts: what kinds of agents can be made. */
-import { Badge, Skeleton, Title } from "@mantine/core";
+import { Badge, Title } from "@mantine/core";
 import { IconIdBadge2, IconPlus } from "@tabler/icons-react";
-import { useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { postsQuery } from "../api/queries";
 import type { Post } from "../api/types";
 import { EmptyState } from "../shell/EmptyState";
+import { List } from "../shell/List";
 import { LinkButton } from "../shell/links";
 import { Page, PageHeader } from "../shell/PageHeader";
-import { ProblemAlert } from "../shell/ProblemAlert";
 import classes from "./posts.module.css";
 
 export function PostsPage() {
   const { t } = useTranslation();
-  const { data: posts, error, refetch } = useQuery(postsQuery());
+  const posts = useInfiniteQuery(postsQuery());
   const newPost = (
     <LinkButton to="/posts/new" leftSection={<IconPlus size={16} />}>
       {t("posts.new")}
@@ -24,22 +24,23 @@ export function PostsPage() {
       <PageHeader title={t("posts.title")} lead={t("posts.lead")}>
         {newPost}
       </PageHeader>
-      {error && <ProblemAlert error={error} onRetry={() => void refetch()} />}
-      {!posts && !error && <Skeleton height={160} />}
-      {posts?.length === 0 && (
-        <EmptyState
-          icon={<IconIdBadge2 size={34} stroke={1.4} />}
-          title={t("posts.none")}
-          action={newPost}
-        >
-          {t("posts.noneHint")}
-        </EmptyState>
-      )}
-      <div className={classes.grid}>
-        {posts?.map((post) => (
-          <PostCard key={post.id} post={post} />
-        ))}
-      </div>
+      <List
+        query={posts}
+        label={t("posts.title")}
+        keyOf={(post) => post.id}
+        className={classes.grid}
+        empty={
+          <EmptyState
+            icon={<IconIdBadge2 size={34} stroke={1.4} />}
+            title={t("posts.none")}
+            action={newPost}
+          >
+            {t("posts.noneHint")}
+          </EmptyState>
+        }
+      >
+        {(post) => <PostCard post={post} />}
+      </List>
     </Page>
   );
 }

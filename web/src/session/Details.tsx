@@ -4,6 +4,7 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Agent } from "../api/types";
 import { count } from "../shell/format";
+import { Tokens } from "../shell/Tokens";
 import type { Todo } from "./events";
 import type { SessionView } from "./fold";
 import classes from "./session.module.css";
@@ -53,18 +54,26 @@ function Facts({ view, agent }: { view: SessionView; agent: Agent | undefined })
   const { t, i18n } = useTranslation();
   const number = (value: number) => count(value, i18n.language);
   const { usage } = view;
+  const unused = usage.input + usage.output === 0;
   return (
     <section className={classes.panel} aria-label={t("facts.title")} data-testid="facts">
       <div className={classes.panelHead}>
         <h2>{t("facts.title")}</h2>
       </div>
       <dl className={classes.facts}>
-        <Fact label={t("facts.turn")}>{number(view.turn)}</Fact>
-        <Fact label={t("facts.step")}>{number(view.step)}</Fact>
+        <Fact label={t("facts.turn")}>
+          {view.turn > 0 ? number(view.turn) : t("facts.notBegun")}
+        </Fact>
+        {view.step > 0 && <Fact label={t("facts.step")}>{number(view.step)}</Fact>}
         <Fact label={t("facts.model")}>{view.model || agent?.model}</Fact>
-        <Fact label={t("facts.input")}>{number(usage.input)}</Fact>
+        {unused && (
+          <Fact label={t("facts.tokens")}>
+            <Tokens />
+          </Fact>
+        )}
+        {!unused && <Fact label={t("facts.input")}>{number(usage.input)}</Fact>}
         {usage.cached > 0 && <Fact label={t("facts.cached")}>{number(usage.cached)}</Fact>}
-        <Fact label={t("facts.output")}>{number(usage.output)}</Fact>
+        {!unused && <Fact label={t("facts.output")}>{number(usage.output)}</Fact>}
         {usage.reasoning > 0 && <Fact label={t("facts.reasoning")}>{number(usage.reasoning)}</Fact>}
         {agent?.repository && (
           <>

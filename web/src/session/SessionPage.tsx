@@ -18,13 +18,13 @@ import {
   IconPlugConnectedX,
   IconPlus,
 } from "@tabler/icons-react";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNewSession } from "../agents/useNewSession";
 import { randomId } from "../api/ids";
-import { agentQuery, sessionsQuery } from "../api/queries";
+import { agentQuery, sessionQuery, sessionsQuery } from "../api/queries";
 import type { StreamStatus } from "../api/stream";
 import type { Agent } from "../api/types";
 import { Waiting } from "../shell/fallbacks";
@@ -48,6 +48,8 @@ import { useSession } from "./useSession";
 const route = getRouteApi("/app/agents/$agentId/sessions/$sessionId");
 /** Milliseconds a stream may be away before a banner says so: a reconnect takes less. */
 const PATIENCE_MS = 1_500;
+/** The newest sessions, which the menu offers; the agent's page has all. */
+const MENU_SESSIONS = 20;
 
 export function SessionPage() {
   const { agentId, sessionId } = route.useParams();
@@ -90,10 +92,16 @@ function Header({ agent, view }: HeaderProps) {
   const { agentId, sessionId } = route.useParams();
   const { tab } = route.useSearch();
   const navigate = route.useNavigate();
-  const { data: sessions } = useQuery(sessionsQuery(agentId));
+  const sessions = useInfiniteQuery(sessionsQuery(agentId));
+  const { data: current, refetch } = useQuery(sessionQuery(agentId, sessionId));
   const newSession = useNewSession(agentId);
   const [opened, details] = useDisclosure(false);
-  const current = sessions?.find((one) => one.id === sessionId);
+  const untitled = current?.title === "";
+  // The first message gives the session its title.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whenever another turn began
+  useEffect(() => {
+    if (untitled) void refetch();
+  }, [view.turn]);
   return (
     <header className={classes.header}>
       <div className={classes.names}>
@@ -132,7 +140,7 @@ function Header({ agent, view }: HeaderProps) {
             {t("session.new")}
           </Menu.Item>
           <Menu.Divider />
-          {sessions?.map((one) => (
+          {sessions.data?.slice(0, MENU_SESSIONS).map((one) => (
             <LinkItem
               key={one.id}
               to="/agents/$agentId/sessions/$sessionId"
@@ -143,6 +151,10 @@ function Header({ agent, view }: HeaderProps) {
               {one.title || t("session.untitled")}
             </LinkItem>
           ))}
+          <Menu.Divider />
+          <LinkItem to="/agents/$agentId" params={{ agentId }}>
+            {t("session.all")}
+          </LinkItem>
         </Menu.Dropdown>
       </Menu>
       <ActionIcon
