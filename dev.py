@@ -55,7 +55,9 @@ class Need:
 
 
 def has_program(name: str) -> Callable[[], bool]:
-    return lambda: shutil.which(name) is not None
+    # Servers are where only root has a path to.
+    places = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin"))
+    return lambda: shutil.which(name, path=places) is not None
 
 
 def has_chinese_font() -> bool:
@@ -65,6 +67,7 @@ def has_chinese_font() -> bool:
 NEEDS = (
     Need("bubblewrap", has_program("bwrap"), "the tests of the sandbox"),
     Need("git", has_program("git"), "the tests of workspaces"),
+    Need("nats-server", has_program("nats-server"), "the tests of the bus on NATS"),
     Need("chromium", has_program("chromium"), "the tests of the console in a browser"),
     Need("fonts-noto-cjk", has_chinese_font, "the Chinese screenshots of the console"),
 )

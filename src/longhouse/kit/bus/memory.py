@@ -1,7 +1,7 @@
 """The bus of one process: topics are sets of subscriptions, publishing is appending to a deque.
 
-The server uses it when it runs alone, the runtime when it is embedded. It carries nothing across
-processes.
+The server uses it when it runs alone, the runtime when it is embedded, and `carried` for the part
+of a bus that is in this process. It carries nothing across processes itself.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ from collections import deque
 from types import TracebackType
 from typing import Self
 
-from longhouse.kit.bus.base import DEFAULT_CAPACITY, BusClosed, Message
+from longhouse.kit.bus.base import DEFAULT_CAPACITY, BusClosed, BusReport, Message
 
 
 class MemorySubscription:
@@ -21,27 +21,30 @@ class MemorySubscription:
         self._waiting: deque[Message] = deque(maxlen=capacity)
         self._capacity = capacity
         self._lagged = False
+        self._missed = False  # and the reader has not been woken for it
         self._wake: asyncio.Future[None] | None = None
         self._bus_closed = False
 
     async def next(self, timeout: float | None = None) -> Message | None:
-        """The next message; None after `timeout` seconds without one."""
-        if not self._waiting and (timeout is None or timeout > 0):
+        """The next message; None after `timeout` seconds without one, or when some were lost."""
+        if not (self._waiting or self._missed) and (timeout is None or timeout > 0):
             await self._wait(timeout)
         if self._waiting:
             return self._waiting.popleft()
         if self._bus_closed:
             raise BusClosed
+        self._missed = False
         return None
 
     def take_lagged(self) -> bool:
-        """Whether messages were dropped since the last call."""
+        """Whether messages were lost since the last call."""
         lagged, self._lagged = self._lagged, False
+        self._missed = False
         return lagged
 
     @property
     def lagged(self) -> bool:
-        """Whether messages were dropped and `take_lagged` has not been asked since."""
+        """Whether messages were lost and `take_lagged` has not been asked since."""
         return self._lagged
 
     def close(self) -> None:
@@ -53,6 +56,11 @@ class MemorySubscription:
         if len(self._waiting) == self._capacity:
             self._lagged = True
         self._waiting.append(message)
+        self._wake_reader()
+
+    def miss(self) -> None:
+        """Messages may have been lost elsewhere: wake the reader to look (the bus calls)."""
+        self._lagged = self._missed = True
         self._wake_reader()
 
     def end(self) -> None:
@@ -140,6 +148,16 @@ class MemoryBus:
             subscriptions.pop(subscription, None)
             if not subscriptions:
                 del self._topics[topic]
+
+    def miss(self) -> None:
+        """Wake every reader: messages from elsewhere may have been lost (`carried` calls)."""
+        readers = {reader: None for readers in self._topics.values() for reader in readers}
+        for subscription in readers:
+            subscription.miss()
+
+    def describe(self) -> BusReport:
+        """Always connected: there is nobody else."""
+        return BusReport(name="in process", connected=True)
 
     async def close(self) -> None:
         """End every subscription: what they hold can still be read, then `BusClosed`."""
