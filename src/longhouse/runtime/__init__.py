@@ -10,10 +10,14 @@ named in neither place may change without notice.
 from longhouse.kit.clock import Clock, ManualClock, SystemClock
 from longhouse.protocol.events import (
     AgentState,
+    At,
     Channel,
+    Cron,
     Delta,
     DoneReason,
     Event,
+    Every,
+    EverySteps,
     Outcome,
     Severity,
     Todo,
@@ -26,6 +30,7 @@ from longhouse.runtime.agent import (
     AlreadyDecided,
     Moment,
     NoSuchApproval,
+    NoSuchSchedule,
     NoSuchSnapshot,
     NotForkable,
     SnapshotExists,
@@ -61,6 +66,7 @@ from longhouse.runtime.posts import (
 )
 from longhouse.runtime.runtime import Runtime, UnknownPost
 from longhouse.runtime.sandbox.base import Sandbox, SandboxRefused
+from longhouse.runtime.schedules import Schedule
 from longhouse.runtime.tools.base import Tool, ToolContext, ToolFailed, ToolResult, tool
 
 __all__ = [
@@ -71,14 +77,18 @@ __all__ = [
     "Allow",
     "AlreadyDecided",
     "Ask",
+    "At",
     "Change",
     "Channel",
     "Clock",
+    "Cron",
     "Delta",
     "Deny",
     "DoneReason",
     "EnvironmentModels",
     "Event",
+    "Every",
+    "EverySteps",
     "Fenced",
     "FixedModels",
     "Hook",
@@ -101,6 +111,7 @@ __all__ = [
     "Moment",
     "NoSuchApproval",
     "NoSuchPoint",
+    "NoSuchSchedule",
     "NoSuchSnapshot",
     "NotForkable",
     "Outcome",
@@ -111,6 +122,7 @@ __all__ = [
     "SQLiteJournal",
     "Sandbox",
     "SandboxRefused",
+    "Schedule",
     "ScriptedModel",
     "Severity",
     "SnapshotExists",

@@ -33,12 +33,15 @@ from longhouse.protocol.events import (
     MessageReceived,
     PermissionDecided,
     PermissionRequired,
+    ScheduleCancelled,
+    ScheduleSet,
     SnapshotTaken,
     StateChanged,
     StepStarted,
     Text,
     Todo,
     Usage,
+    When,
     decode_delta,
     types_on,
 )
@@ -49,12 +52,14 @@ from longhouse.runtime.journals.base import (
     UnknownAgent,
     check_point,
     delta_topic,
+    microseconds,
     ring_topic,
 )
 from longhouse.runtime.ledger import Ledger, Listener
 from longhouse.runtime.loop import Rest, next_action
 from longhouse.runtime.model import AssistantMessage, Message
 from longhouse.runtime.posts import Limits
+from longhouse.runtime.schedules import Schedule, check, due_by_time, firing, next_look
 from longhouse.runtime.services import Services
 from longhouse.runtime.tasks import ended
 from longhouse.runtime.tools.shells import Shells
@@ -116,6 +121,13 @@ class NoSuchSnapshot(NotFound):
 
     code = "no-such-snapshot"
     title = "No such snapshot"
+
+
+class NoSuchSchedule(NotFound):
+    """The agent has no schedule of that name."""
+
+    code = "no-such-schedule"
+    title = "No such schedule"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -306,6 +318,32 @@ class Agent:
             forkable=past.point(seq).safe,
         )
 
+    async def schedule(self, name: str, when: When, text: str = "") -> None:
+        """From now on, give the agent a message at a time, in periods or after so many steps.
+
+        `when`: `At`, `Every`, `Cron` or `EverySteps`. A schedule of the same name is replaced.
+        Without a `text`, each firing is an event `schedule_fired` and nothing more. Raises
+        `InvalidInput`.
+        """
+        check(name, when)
+        await self._ledger.post(ScheduleSet(name=name, when=when, text=text.strip()))
+        self._look_ahead()
+
+    async def unschedule(self, name: str) -> None:
+        """Let a schedule fire no more. Raises `NoSuchSchedule`."""
+        names = [schedule.name for schedule in await self.schedules()]
+        if name not in names:
+            raise NoSuchSchedule(
+                f"There is no schedule {name!r}.", hint=f"Schedules: {', '.join(names) or 'none'}."
+            )
+        await self._ledger.post(ScheduleCancelled(name=name))
+        self._look_ahead()
+
+    async def schedules(self) -> tuple[Schedule, ...]:
+        """What is scheduled and may still fire."""
+        await self._ledger.catch_up()
+        return tuple(self._ledger.context.schedules.values())
+
     def last_words(self) -> str:
         """The text of the model's last answer, as far as this process knows the journal."""
         for message in reversed(self._ledger.context.messages):
@@ -445,6 +483,7 @@ class Agent:
         if self._ledger.context.seq == 0:
             raise UnknownAgent(f"There is no agent {self.id!r}.")
         if self._services.drive:
+            self._listen_for_schedules()
             self._driver = asyncio.create_task(self._drive(), name=f"agent {self.id[:40]}")
             self._wake()
 
@@ -460,6 +499,21 @@ class Agent:
                 await self._shells.end_all("its agent was taken over by another process")
                 raise
             return self._ledger.context.state
+
+    async def fire(self) -> None:
+        """Do what is due by the clock; each firing happens once, whoever else looks for it."""
+        await self._ledger.catch_up()
+        context = self._ledger.context
+        now = microseconds(self._services.clock)
+        for schedule, due in due_by_time(
+            context.schedules.values(), now=now, unread=context.queued
+        ):
+            try:
+                await self._ledger.post(*firing(schedule, due=due))
+                self._wake()
+            except DuplicateKey:
+                await self._ledger.catch_up()
+        self._look_ahead()
 
     async def park(self) -> None:
         """Stop at the next safe point between two actions; the next `run` goes on from there."""
@@ -480,6 +534,19 @@ class Agent:
         self._broken.set()
         await self._shells.end_all("its agent was put away")
         self._ledger.close()
+
+    def _listen_for_schedules(self) -> None:
+        for kind in ("schedule_set", "schedule_cancelled", "schedule_fired"):
+            self._ledger.listen(kind, lambda _: self._look_ahead())
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Say when this agent has to fire next."""
+        if self._services.drive:
+            context, now = self._ledger.context, microseconds(self._services.clock)
+            schedules = context.schedules.values()
+            moment = next_look(schedules, now=now, unread=context.queued)
+            self._services.fire_at(self.id, moment)
 
     def _wake(self) -> None:
         if self._driver is not None and self._driver.done():

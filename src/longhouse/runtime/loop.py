@@ -18,6 +18,7 @@ from longhouse.protocol.events import AgentState, DoneReason
 from longhouse.runtime.context import Call, Context, estimated_tokens
 from longhouse.runtime.model import Message, ToolMessage
 from longhouse.runtime.posts import Limits
+from longhouse.runtime.schedules import Schedule, due_by_steps
 
 KEPT_SHARE = 4  # of the tokens a context may have, one in so many stays when it is compressed
 REMIND_AFTER_STEPS = 8  # model calls that left open todos untouched
@@ -53,6 +54,7 @@ class StartStep:
 
     messages: tuple[str, ...]
     remind: bool  # of the todos
+    due: tuple[Schedule, ...] = ()  # after so many steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,11 @@ def _go_on_with_calls(context: Context) -> Action:
 
 
 def _start_step(context: Context) -> StartStep:
-    return StartStep(context.next_messages(), remind=_wants_reminder(context))
+    return StartStep(
+        context.next_messages(),
+        remind=_wants_reminder(context),
+        due=due_by_steps(context.schedules.values(), step=context.step),
+    )
 
 
 def _wants_reminder(context: Context) -> bool:

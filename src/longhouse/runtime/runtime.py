@@ -34,6 +34,7 @@ from longhouse.runtime.posts import Post
 from longhouse.runtime.sandbox.base import Sandbox
 from longhouse.runtime.sandbox.choose import choose
 from longhouse.runtime.sandbox.egress import Egress
+from longhouse.runtime.scheduler import Scheduler
 from longhouse.runtime.services import Errand, PostSource, Services, WorkspaceSource
 from longhouse.runtime.tools.base import Tool
 from longhouse.runtime.tools.outputs import Outputs
@@ -91,6 +92,7 @@ class Runtime:
         self._clock = clock or SystemClock()
         self._toolbox = Toolbox((*builtin_tools(), *(tools or ())), mcp, self._clock)
         self._drive = drive
+        self._scheduler = Scheduler(self._clock, self._fire)
         self._journal.bus = self._bus
         self._services: Services | None = None
         self._agents: dict[str, Agent] = {}
@@ -112,8 +114,10 @@ class Runtime:
             workspace=self._workspace,
             hooks=self._hooks,
             delegate=self._delegate,
+            fire_at=self._scheduler.fire_at,
             drive=self._drive,
         )
+        self._scheduler.start()
         return self
 
     async def __aexit__(
@@ -122,6 +126,7 @@ class Runtime:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self._scheduler.close()
         await asyncio.gather(*(agent.close() for agent in self._agents.values()))
         self._agents.clear()
         await self._toolbox.close()
@@ -171,6 +176,7 @@ class Runtime:
             errands = await self._journal.read(agent_id, types=["tool_start"])
             if not await self._journal.delete(agent_id):
                 raise UnknownAgent(f"There is no agent {agent_id!r}.")
+            self._scheduler.fire_at(agent_id, None)
             await self._outputs.forget(agent_id)
             await self._delete_sub_agents(agent_id, errands)
 
@@ -185,6 +191,10 @@ class Runtime:
 
     async def _delegate(self, errand: Errand) -> str:
         return await delegate(self._entered(), errand)
+
+    async def _fire(self, agent_id: str) -> None:
+        agent = await self.agent(agent_id)
+        await agent.fire()
 
     async def _equipped(self, agent_id: str, name: str) -> Post:
         return await self._toolbox.equip(await self._post(agent_id, name))

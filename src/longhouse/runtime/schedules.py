@@ -124,8 +124,10 @@ def due_by_time(
     return [(schedule, due) for schedule, due in found if due is not None]
 
 
-def next_look(schedules: Iterable[Schedule], *, now: int) -> int | None:
-    """When something may be due that is not due now; None: never by the clock."""
+def next_look(schedules: Collection[Schedule], *, now: int, unread: Collection[str]) -> int | None:
+    """The moment to ask again what is due: now, or later; None: nothing ever is, by the clock."""
+    if due_by_time(schedules, now=now, unread=unread):
+        return now
     later = (_due_after(schedule, now) for schedule in schedules)
     return min((moment for moment in later if moment is not None), default=None)
 

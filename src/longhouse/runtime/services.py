@@ -60,4 +60,5 @@ class Services:
     workspace: WorkspaceSource
     hooks: Sequence[Hook]
     delegate: Callable[[Errand], Awaitable[str]]  # raises ToolFailed
+    fire_at: Callable[[str, int | None], None]  # (agent id, when it has something scheduled)
     drive: bool  # agents go on by themselves; a server calls `Agent.run` instead

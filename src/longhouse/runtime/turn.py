@@ -26,6 +26,7 @@ from longhouse.protocol.events import (
     ErrorRaised,
     FileChanged,
     JsonObject,
+    MessageReceived,
     PermissionDecided,
     Severity,
     SkillDiscovered,
@@ -71,6 +72,7 @@ from longhouse.runtime.model import Block, ModelError, ModelResponse, UserMessag
 from longhouse.runtime.model_calls import ModelCalls
 from longhouse.runtime.permissions import judge
 from longhouse.runtime.posts import Post, Verdict
+from longhouse.runtime.schedules import firing
 from longhouse.runtime.services import Errand, Services
 from longhouse.runtime.tasks import being_cancelled, ended
 from longhouse.runtime.tools.base import ToolContext
@@ -241,9 +243,12 @@ class Turn:
         bodies = self._towards(AgentState.WORKING)
         if action.remind:
             bodies.append(TodoReminder(step=context.step, open=context.open_todos()))
+        fired = [body for one in action.due for body in firing(one, step=context.step)]
+        told = [body.message_id for body in fired if isinstance(body, MessageReceived)]
         turn = context.turn if context.turn_open else context.turn + 1
-        bodies.append(StepStarted(turn=turn, step=context.step + 1, messages=action.messages))
-        return bodies
+        messages = (*action.messages, *told)
+        started = StepStarted(turn=turn, step=context.step + 1, messages=messages)
+        return [*bodies, *fired, started]
 
     async def _ask(self, post: Post) -> None:
         await self._look_around(post)
