@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import ADDRESS, LONGHOUSE, PASSWORD, Shell, bare_environment
+from tests.ports import kept_port
 
 # A process that has this terminal as its own, so that Ctrl-C in it is a signal.
 IN_TERMINAL = (
@@ -186,8 +187,13 @@ def test_a_server_that_is_killed_and_comes_back_costs_nothing(
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "longhouse.db").write_bytes(sqlite_template.read_bytes())
     shell = Shell(bare_environment(tmp_path))
-    server, address = serve(shell, port=0)
-    shell = shell.with_variables(LONGHOUSE_SERVER=address)
+    with kept_port() as port:
+        survive(shell.with_variables(LONGHOUSE_SERVER=f"http://127.0.0.1:{port}"), port)
+
+
+def survive(shell: Shell, port: int) -> None:
+    """A conversation over the death of its server."""
+    server = serve(shell, port)
     try:
         assert shell.run("create-admin", "--username", "ada", stdin=f"{PASSWORD}\n").code == 0
         assert shell.run("login", "-u", "ada", stdin=PASSWORD).code == 0
@@ -199,7 +205,7 @@ def test_a_server_that_is_killed_and_comes_back_costs_nothing(
             server.communicate()
             terminal.until("The connection is lost")
             terminal.press("a")  # decided while nobody listens
-            server, _ = serve(shell, port=int(address.rpartition(":")[2]))
+            server = serve(shell, port)
 
             told = terminal.until("The connection is back; nothing was missed.")
             assert "bash_run asks" not in told
@@ -215,8 +221,8 @@ def test_a_server_that_is_killed_and_comes_back_costs_nothing(
         server.communicate()
 
 
-def serve(shell: Shell, *, port: int) -> tuple[subprocess.Popen[str], str]:
-    """A server that answers, and its address."""
+def serve(shell: Shell, port: int) -> subprocess.Popen[str]:
+    """A server that answers at this port."""
     process = subprocess.Popen(
         [*LONGHOUSE, "serve", "--port", str(port)],
         env=dict(shell.environment),
@@ -227,4 +233,4 @@ def serve(shell: Shell, *, port: int) -> tuple[subprocess.Popen[str], str]:
     assert process.stdout is not None
     found = next((found for line in process.stdout if (found := ADDRESS.search(line))), None)
     assert found, "the server ended"
-    return process, found[1]
+    return process

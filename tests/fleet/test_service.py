@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from tests.patience import PATIENCE
 
 from longhouse.fleet import store
 from longhouse.fleet.models import MAX_ATTEMPTS, RUNS_TOPIC, Run, runs
@@ -19,7 +20,6 @@ from longhouse.kit.db.database import Database
 
 TENANT = tenant_of_own_row("tenant_a")
 LEASE = timedelta(seconds=60)
-PATIENCE = 10.0  # seconds of real time until a test gives up waiting
 
 
 class Recorder:

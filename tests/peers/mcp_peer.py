@@ -158,7 +158,6 @@ def main() -> None:
         return
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(("127.0.0.1", chosen.port))
     listener.listen()
     chosen.ready_file.touch()

@@ -4,7 +4,6 @@ import asyncio
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.patience import LONGER, PATIENCE, until, wait_until
+from tests.ports import kept_port
 
 from longhouse.kit.clock import Clock, ManualClock, SystemClock
 from longhouse.protocol.events import AgentResumed, AgentState, Event, JsonObject, Outcome, ToolEnd
@@ -46,11 +46,9 @@ def peer(*arguments: str, name: str = "peer", **settings: Any) -> McpServer:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A port that nobody else gets, also while no peer listens at it."""
-    with socket.socket() as kept:
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        kept.bind(("127.0.0.1", 0))
-        yield kept.getsockname()[1]
+    """Where a peer listens, dies, and listens again."""
+    with kept_port() as port:
+        yield port
 
 
 @contextmanager
