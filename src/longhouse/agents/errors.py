@@ -52,6 +52,18 @@ class PostInUse(Conflict):
         )
 
 
+class NoChatPost(Conflict):
+    """The tenant has no post for the agents that talk with users of clients."""
+
+    code = "no-chat-post"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no post {name!r} for agents that talk with users.",
+            hint="Make one, or name another with LONGHOUSE_CHAT_POST.",
+        )
+
+
 class ChangedMeanwhile(Conflict):
     """Somebody else changed the same thing at the same moment."""
 

@@ -249,6 +249,7 @@ class Agent:
     base: str
     status: AgentStatus
     current_session_id: SessionId | None
+    default_session_id: SessionId | None  # the one meant where none is named
     input_tokens: int
     output_tokens: int
     created_at: datetime

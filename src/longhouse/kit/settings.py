@@ -119,6 +119,11 @@ class Settings(BaseSettings):
     mcp_servers: Path | None = Field(
         None, description="JSON file of the MCP servers whose tools posts may name."
     )
+    chat_post: str = Field(
+        "Engineer",
+        description="Name of the post, in each tenant, whose agents talk with the users of "
+        "`/api/chat`.",
+    )
     worker_slots: int = Field(4, ge=1, le=1024, description="Turns this process runs at once.")
     lease_seconds: float = Field(
         60, ge=1, description="Seconds after which a worker that went silent loses its run."

@@ -15,7 +15,7 @@ from longhouse.server.console import Console
 from longhouse.server.errors import PROBLEM_JSON, Problem
 from longhouse.server.house import House
 from longhouse.server.middleware import BodyLimit, RequestEnvelope
-from longhouse.server.routes import API, ROUTERS
+from longhouse.server.routes import API, CLIENTS, ROUTERS
 
 DESCRIPTION = """\
 People and forges ask for work, agents do it, and the journal remembers it.
@@ -34,6 +34,7 @@ def build_app(house: House) -> ASGIApp:
     api.state.posts = house.posts
     api.state.agents = house.agents
     api.state.sessions = house.sessions
+    api.state.clients = house.clients
     api.state.streams = house.streams
     api.state.models = house.models
     api.state.secure_cookies = (house.settings.public_url or "").startswith("https://")
@@ -65,6 +66,7 @@ def build_api() -> FastAPI:
     errors.install(api)
     for prefix, router in ROUTERS:
         api.include_router(router, prefix=prefix)
+    api.include_router(CLIENTS)
     return api
 
 

@@ -153,11 +153,13 @@ def _explain(error: RequestValidationError) -> LonghouseError:
     broken = next((problem for problem in problems if problem["type"] == "json_invalid"), None)
     if broken is not None:
         return _broken_json(str(error.body), int(broken["loc"][-1]), broken["ctx"]["error"])
-    errors: list[Json] = [
-        {"field": _field(problem["loc"]), "message": problem["msg"].removeprefix("Value error, ")}
+    # Once each, though two parameters may be made of one body.
+    told = dict.fromkeys(
+        (_field(problem["loc"]), problem["msg"].removeprefix("Value error, "))
         for problem in problems
-    ]
-    fields = ", ".join(sorted({_field(problem["loc"]) for problem in problems}))
+    )
+    errors: list[Json] = [{"field": field, "message": message} for field, message in told]
+    fields = ", ".join(sorted({field for field, _ in told}))
     return InvalidInput(f"Not valid: {fields}.", errors=errors)
 
 

@@ -19,6 +19,7 @@ from longhouse.agents.journal import DatabaseJournal
 from longhouse.agents.models import TURN
 from longhouse.agents.samples import make_sample_repository
 from longhouse.agents.service.agents import Agents
+from longhouse.agents.service.clients import Clients
 from longhouse.agents.service.posts import Posts, add_default_posts
 from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.streams import Streams
@@ -74,6 +75,7 @@ class House:
     posts: Posts
     agents: Agents
     sessions: Sessions
+    clients: Clients
     streams: Streams
     executor: RunExecutor  # at work only inside `working`
     stopping: asyncio.Event  # set when the server begins to stop: event streams end
@@ -143,7 +145,14 @@ async def open_house(
                     posts=posts,
                     agents=agents,
                     sessions=sessions,
-                    streams=_streams(settings, sessions, bus, stopping),
+                    clients=Clients(
+                        database=database,
+                        bus=bus,
+                        clock=clock,
+                        agents=agents,
+                        chat_post=settings.chat_post,
+                    ),
+                    streams=_streams(settings, sessions, identity.liveness, bus, stopping),
                     executor=RunExecutor(
                         database=database,
                         bus=bus,

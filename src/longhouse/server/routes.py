@@ -8,6 +8,8 @@ from fastapi import APIRouter
 from longhouse.agents.api import agents, posts, sessions
 from longhouse.identity.api import first_run, logins
 from longhouse.server import health
+from longhouse.server.alias import alias_router
+from longhouse.server.aliases import ALIASES
 
 API = "/api/v1"
 
@@ -20,3 +22,6 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, sessions.router),
 )
 """(prefix, router)."""
+
+CLIENTS = alias_router(ALIASES, [router for _, router in ROUTERS], tag="existing clients")
+"""The same operations at other addresses; see `aliases`."""

@@ -93,8 +93,12 @@ class Agents:
         post_id: str,
         overrides: Overrides,
         repository: Repository | None,
+        external_id: str | None = None,
     ) -> Agent:
-        """A new agent with a workspace that is ready. Raises `NameTaken`, `RepositoryRefused`."""
+        """A new agent with a workspace that is ready. Raises `NameTaken`, `RepositoryRefused`.
+
+        `external_id`: what clients call it that have ids of their own; it is taken once, as a name.
+        """
         principal.require("agents:write")
         name = checked_name(name)
         await self._database.read(lambda conn: _check_new_agent(conn, principal, name, post_id))
@@ -108,6 +112,7 @@ class Agents:
                 post_id=post_id,
                 overrides=overrides,
                 repository=repository,
+                external_id=external_id,
                 place=place,
             )
         except BaseException:
@@ -214,6 +219,7 @@ class Agents:
         post_id: str,
         overrides: Overrides,
         repository: Repository | None,
+        external_id: str | None,
         place: Place,
     ) -> Agent:
         now = self._clock.now()
@@ -229,6 +235,7 @@ class Agents:
                 repository=repository,
                 branch=place.branch,
                 base=place.base,
+                external_id=external_id,
                 now=now,
             )
             agent = find_agent(conn, principal, agent_id)

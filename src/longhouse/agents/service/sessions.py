@@ -7,6 +7,7 @@ does.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy import Connection
@@ -89,13 +90,8 @@ class Sessions:
 
         def work(conn: Connection) -> tuple[Session, Written | None]:
             agent = find_agent(conn, principal, agent_id)
-            store.add(
-                conn, principal.tenant_id, session_id, agent_id=agent.id, title=title, now=now
-            )
-            written = journal.create(conn, session_id, [_created(agent, session_id)], now=now)
-            store.make_current(conn, agent.id, session_id)
-            record(conn, principal, "session.created", session_id, now=now)
-            return find_session(conn, principal, agent_id, session_id), written
+            session_id = begin(conn, principal, agent, title=title, now=now)
+            return find_session(conn, principal, agent_id, session_id)
 
         session, _ = await self._database.write(work)
         self._bus.publish(tenant_topic(principal.tenant_id))
@@ -231,6 +227,32 @@ class Sessions:
         if written is not None:
             written.ring(self._bus)
             self._bus.publish(RUNS_TOPIC)
+
+def begin(
+    conn: Connection,
+    principal: Principal,
+    agent: Agent,
+    *,
+    title: str = "",
+    external_id: str | None = None,
+    now: datetime,
+) -> SessionId:
+    """Begin a session of the agent, and its journal with it."""
+    session_id = SessionId(new_id("session"))
+    store.add(
+        conn,
+        principal.tenant_id,
+        session_id,
+        agent_id=agent.id,
+        title=title,
+        external_id=external_id,
+        now=now,
+    )
+    journal.create(conn, session_id, [_created(agent, session_id)], now=now)
+    store.make_current(conn, agent.id, session_id)
+    record(conn, principal, "session.created", session_id, now=now)
+    return session_id
+
 
 
 def _created(agent: Agent, session_id: SessionId) -> Draft:

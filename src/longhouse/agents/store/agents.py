@@ -34,6 +34,7 @@ def add(
     repository: Repository | None,
     branch: str,
     base: str,
+    external_id: str | None,
     now: datetime,
 ) -> None:
     """Store a new agent, idle."""
@@ -43,6 +44,7 @@ def add(
             "id": agent_id,
             "tenant_id": tenant_id,
             "name": name,
+            "external_id": external_id,
             "post_id": post_id,
             "overrides": document_of(overrides),
             "repository_source": None if repository is None else repository.source,
@@ -148,6 +150,7 @@ def _agent(row: Row[*tuple[object, ...]]) -> Agent:
         base=row.base,
         status=AgentStatus(row.status),
         current_session_id=row.current_session_id and SessionId(row.current_session_id),
+        default_session_id=row.default_session_id and SessionId(row.default_session_id),
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
         created_at=row.created_at,

@@ -66,6 +66,12 @@ def find(conn: Connection, tenant_id: TenantId, post_id: str) -> StoredPost | No
     return None if row is None else _post(row)
 
 
+def find_named(conn: Connection, tenant_id: TenantId, name: str) -> StoredPost | None:
+    """The tenant's post of this name, in its newest version."""
+    row = conn.execute(_posts(tenant_id).where(posts.c.name == name)).one_or_none()
+    return None if row is None else _post(row)
+
+
 def list_page(
     conn: Connection, tenant_id: TenantId, *, after: str | None, limit: int
 ) -> Page[StoredPost]:

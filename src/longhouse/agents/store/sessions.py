@@ -33,6 +33,7 @@ def add(
     *,
     agent_id: AgentId,
     title: str,
+    external_id: str | None = None,
     now: datetime,
 ) -> None:
     """Store a new session; its journal is begun by `journal.create`."""
@@ -43,6 +44,7 @@ def add(
             "tenant_id": tenant_id,
             "agent_id": agent_id,
             "title": title,
+            "external_id": external_id,
             "state": AgentState.READY,
             "created_at": now,
             "updated_at": now,
