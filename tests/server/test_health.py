@@ -1,6 +1,9 @@
 """What `/health` and `/info` tell."""
 
 import httpx2
+import pytest
+from tests.fixtures_nats import Nats
+from tests.patience import until
 
 from longhouse import __version__
 from longhouse.kit.clock import ManualClock
@@ -43,6 +46,31 @@ async def test_a_database_that_does_not_answer_shows(
     assert answer.status_code == 503
     assert answer.json()["status"] == "degraded"
     assert answer.json()["checks"]["database"]["status"] == "degraded"
+
+
+class TestBus:
+    @pytest.fixture
+    def house_sets(self, own_nats: Nats) -> dict[str, object]:
+        return {"bus_url": own_nats.url}
+
+    async def test_a_bus_that_is_away_shows_until_it_is_back(
+        self, house: House, client: httpx2.AsyncClient, own_nats: Nats
+    ) -> None:
+        async def check() -> dict[str, str]:
+            answer = await client.get("/health")
+            assert answer.status_code == 200, "everything can be stored"
+            bus: dict[str, str] = answer.json()["checks"]["bus"]
+            return bus
+
+        assert await check() == {"status": "ok", "detail": "NATS"}
+
+        own_nats.stop()
+        await until(lambda: not house.bus.describe().connected)
+        assert await check() == {"status": "degraded", "detail": "NATS does not answer."}
+
+        own_nats.start()
+        await until(lambda: house.bus.describe().connected)
+        assert await check() == {"status": "ok", "detail": "NATS"}
 
 
 async def test_info_tells_what_runs_here(client: httpx2.AsyncClient) -> None:

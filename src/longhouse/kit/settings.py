@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AliasChoices,
@@ -32,6 +33,7 @@ from longhouse.kit.errors import Misconfigured
 PREFIX = "LONGHOUSE_"
 """What the environment variable of a setting begins with."""
 
+BUS_SCHEMES = ("nats", "tls", "postgresql", "postgres")
 MIB = 1024 * 1024
 JWT_SECRET_FILE = "jwt_secret"  # noqa: S105 - a file's name inside the data directory
 JWT_SECRET_BYTES = 32
@@ -78,6 +80,12 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default_factory=lambda data: f"sqlite:///{data['data_dir']}/longhouse.db",
         description="Database: sqlite:///<file> or postgresql://user:password@host/database.",
+    )
+    bus_url: str | None = Field(
+        None,
+        description="What rings between server processes: memory, nats://user:password@host:4222 "
+        "(several with commas) or postgresql://…; without it memory with SQLite, and PostgreSQL's "
+        "own NOTIFY with PostgreSQL.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every network.")
     port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -222,6 +230,18 @@ class Settings(BaseSettings):
         raise ValueError(
             "it has to be sqlite:///<file> or postgresql://user:password@host/database"
         )
+
+    @field_validator("bus_url")
+    @classmethod
+    def _known_bus(cls, value: str | None) -> str | None:
+        if value is None or value == "memory":
+            return value
+        for address in value.split(","):
+            parts = urlsplit(address.strip())
+            # Asking for the port refuses one that is no number.
+            if parts.scheme not in BUS_SCHEMES or (parts.port or parts.hostname) is None:
+                raise ValueError("it has to be memory, nats://host:4222 or postgresql://…")
+        return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from sqlalchemy import Connection
@@ -36,7 +37,7 @@ from longhouse.identity.service.issuing import Lifetimes
 from longhouse.identity.tokens import AccessTokens
 from longhouse.kit import logs
 from longhouse.kit.bus.base import Bus
-from longhouse.kit.bus.memory import MemoryBus
+from longhouse.kit.bus.choose import default_bus_url, opened_bus
 from longhouse.kit.clock import Clock, SystemClock
 from longhouse.kit.db.database import Database, open_database
 from longhouse.kit.db.migrate import upgrade
@@ -108,7 +109,7 @@ async def open_house(
     with only_server_of(settings.database_url), Node(settings.data_dir) as node:
         async with (
             _opened_database(settings) as database,
-            _opened_bus() as bus,
+            opened_bus(settings.bus_url or default_bus_url(settings.database_url)) as bus,
             _opened_models(settings, clock) as models,
         ):
             sandbox = sandbox or await choose(settings.sandbox.value)
@@ -266,11 +267,15 @@ def _tokens(settings: Settings) -> AccessTokens:
 
 
 def _hide_secrets(settings: Settings) -> None:
-    """No setting that is a secret appears in a log."""
+    """No setting that is a secret appears in a log, nor a password inside an address."""
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):
             logs.hide(value.get_secret_value())
+    for addresses in (settings.database_url, settings.bus_url or ""):
+        for address in addresses.split(","):
+            # As it stands there and not by itself: a weak one may be a word that logs need.
+            logs.hide(f":{urlsplit(address).password}@")
 
 
 @contextlib.asynccontextmanager
@@ -281,15 +286,6 @@ async def _opened_database(settings: Settings) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
-
-
-@contextlib.asynccontextmanager
-async def _opened_bus() -> AsyncIterator[Bus]:
-    bus = MemoryBus()
-    try:
-        yield bus
-    finally:
-        await bus.close()
 
 
 @contextlib.asynccontextmanager
