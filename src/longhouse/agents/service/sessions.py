@@ -86,14 +86,14 @@ class Sessions:
     async def create(self, principal: Principal, agent_id: str, *, title: str = "") -> Session:
         """A new session of an agent; its journal begins with it."""
         principal.require("sessions:write")
-        session_id, now = SessionId(new_id("session")), self._clock.now()
+        now = self._clock.now()
 
-        def work(conn: Connection) -> tuple[Session, Written | None]:
+        def work(conn: Connection) -> Session:
             agent = find_agent(conn, principal, agent_id)
             session_id = begin(conn, principal, agent, title=title, now=now)
             return find_session(conn, principal, agent_id, session_id)
 
-        session, _ = await self._database.write(work)
+        session = await self._database.write(work)
         self._bus.publish(tenant_topic(principal.tenant_id))
         return session
 
