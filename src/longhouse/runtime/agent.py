@@ -13,9 +13,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from longhouse.kit.bus.base import BusClosed
 from longhouse.kit.errors import Conflict, InvalidInput, LonghouseError, NotFound
-from longhouse.kit.follow import Beat, Item, Live, follow
 from longhouse.kit.ids import new_id
 from longhouse.protocol.events import (
     CHANNELS,
@@ -42,7 +40,6 @@ from longhouse.protocol.events import (
     Todo,
     Usage,
     When,
-    decode_delta,
     types_on,
 )
 from longhouse.runtime.context import Context
@@ -51,9 +48,7 @@ from longhouse.runtime.journals.base import (
     Fenced,
     UnknownAgent,
     check_point,
-    delta_topic,
     microseconds,
-    ring_topic,
 )
 from longhouse.runtime.ledger import Ledger, Listener
 from longhouse.runtime.loop import Rest, next_action
@@ -61,6 +56,7 @@ from longhouse.runtime.model import AssistantMessage, Message
 from longhouse.runtime.posts import Limits
 from longhouse.runtime.schedules import Schedule, check, due_by_time, firing, next_look
 from longhouse.runtime.services import Services
+from longhouse.runtime.subscribe import subscribe
 from longhouse.runtime.tasks import ended
 from longhouse.runtime.tools.shells import Shells
 from longhouse.runtime.turn import Turn
@@ -69,9 +65,7 @@ logger = logging.getLogger(__name__)
 
 LONGEST_ID = 512  # characters of an agent id
 LONGEST_NAME = 128  # characters of a snapshot's name
-PAGE = 500  # events read at once for a subscriber
 LOOK_SECONDS = 15.0  # how often an agent at rest looks for what other processes wrote
-BEAT_SECONDS = 15.0  # how often a subscriber looks at the journal without being rung
 
 
 class NoSuchApproval(NotFound):
@@ -351,7 +345,7 @@ class Agent:
                 return "".join(part.text for part in message.blocks if isinstance(part, Text))
         return ""
 
-    async def subscribe(
+    def subscribe(
         self,
         *channels: Channel | str,
         since: int = 0,
@@ -363,34 +357,7 @@ class Agent:
         `channels`: none means all. `types`: only these. `deltas`: live fragments too. A reader that
         does not read costs a bounded buffer and slows nobody.
         """
-        wanted = _types(channels, types)
-        live = (delta_topic(self.id),) if deltas else ()
-
-        async def read(after: int) -> Sequence[Event]:
-            return await self._services.journal.read(self.id, after=after, limit=PAGE, types=wanted)
-
-        with (
-            self._services.bus.subscribe(ring_topic(self.id), *live) as subscription,
-            suppress(BusClosed),
-        ):
-            stream = follow(
-                read,
-                subscription,
-                after=since,
-                position=lambda event: event.seq,
-                heartbeat=BEAT_SECONDS,
-                live_topics=live,
-                page_size=PAGE,
-            )
-            async with aclosing(stream) as items:
-                async for item in items:
-                    match item:
-                        case Item(event):
-                            yield event
-                        case Live(payload):
-                            yield decode_delta(payload)
-                        case Beat():
-                            pass
+        return subscribe(self._services, self.id, channels, since=since, types=types, deltas=deltas)
 
     def on(self, event_type: str, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each new `control` or `monitor` event of a type. Returns the undo.
@@ -633,17 +600,3 @@ def _answer(done: Done, words: dict[int, str]) -> str:
     if done.reason is not DoneReason.COMPLETED:
         raise Unanswered(f"The turn ended without an answer: {done.detail or done.reason}.")
     return words[max(words)] if words else ""
-
-
-def _types(
-    channels: Sequence[Channel | str], types: Sequence[str] | None
-) -> tuple[str, ...] | None:
-    """The event types a subscription wants; None for all."""
-    if not channels and types is None:
-        return None
-    try:
-        on_channels = types_on([Channel(channel) for channel in channels or tuple(Channel)])
-    except ValueError as error:
-        known = ", ".join(Channel)
-        raise InvalidInput(f"{error}.", hint=f"The channels are: {known}.") from None
-    return on_channels if types is None else tuple(kind for kind in types if kind in on_channels)
