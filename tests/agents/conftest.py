@@ -22,14 +22,14 @@ from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.worker import TurnHandler
 from longhouse.agents.workspaces import Workspaces
 from longhouse.fleet.service import RunExecutor
-from longhouse.identity.auth import Principal
+from longhouse.identity.auth import Origin, Principal
 from longhouse.identity.models import (
     ALL_SCOPES,
+    ActorKind,
     LoginId,
     SystemRole,
     TenantId,
     TenantRole,
-    UserId,
 )
 from longhouse.kit.bus.memory import MemoryBus
 from longhouse.kit.clock import SystemClock
@@ -50,14 +50,15 @@ PATIENCE = 20.0  # seconds of real time until a test gives up waiting
 def principal_of(tenant_id: TenantId = TENANT, *scopes: str) -> Principal:
     """An owner in this tenant; with scopes, somebody who has only these."""
     return Principal(
-        user_id=UserId("user_a"),
-        login_id=LoginId("login_a"),
+        kind=ActorKind.USER,
+        id="user_a",
+        name="Ada Lovelace",
+        credential=LoginId("login_a"),
+        role=SystemRole.USER,
+        origin=Origin(address="127.0.0.1", request_id="req_1"),
         tenant_id=tenant_id,
         tenant_role=TenantRole.OWNER,
-        system_role=SystemRole.USER,
         scopes=frozenset(scopes) or ALL_SCOPES,
-        address="127.0.0.1",
-        request_id="req_1",
     )
 
 

@@ -1,5 +1,6 @@
 """Signing in, staying signed in, and signing out, over HTTP."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -11,7 +12,7 @@ from joserfc.jwk import OctKey
 from sqlalchemy import update
 from tests.fixtures_server import ADMIN, PASSWORD, add_user, calling
 
-from longhouse.identity.auth import login_topic
+from longhouse.identity.auth import CREDENTIALS_TOPIC
 from longhouse.identity.models import logins, users
 from longhouse.kit.clock import ManualClock
 from longhouse.kit.settings import ensure_jwt_secret
@@ -222,7 +223,7 @@ class TestRefresh:
             newest = answer.json()
         client.cookies.clear()
 
-        with house.bus.subscribe(login_topic(await login_of(house, newest))) as streams:
+        with house.bus.subscribe(CREDENTIALS_TOPIC) as streams:
             stolen = await client.post(
                 "/api/v1/auth/refresh", json={"refresh_token": first["refresh_token"]}
             )
@@ -255,6 +256,48 @@ class TestRefresh:
         self, client: httpx2.AsyncClient, token: str
     ) -> None:
         answer = await client.post("/api/v1/auth/refresh", json={"refresh_token": token})
+
+        assert code_of(answer) == "refresh-refused"
+
+    async def test_two_tabs_that_use_one_token_at_once_get_the_same_answer(
+        self, house: House, admin: httpx2.AsyncClient, client: httpx2.AsyncClient
+    ) -> None:
+        first = {"refresh_token": (await tokens_of(client))["refresh_token"]}
+
+        answers = await asyncio.gather(
+            *(client.post("/api/v1/auth/refresh", json=first) for _ in range(4))
+        )
+
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+        assert await status_with(client, answers[0].json()["access_token"]) == 200
+
+    async def test_a_token_that_was_used_a_while_ago_is_stolen(
+        self, admin: httpx2.AsyncClient, client: httpx2.AsyncClient, house_clock: ManualClock
+    ) -> None:
+        first = {"refresh_token": (await tokens_of(client))["refresh_token"]}
+        newest = (await client.post("/api/v1/auth/refresh", json=first)).json()
+        client.cookies.clear()
+
+        house_clock.advance(10)
+        in_time = await client.post("/api/v1/auth/refresh", json=first)
+        client.cookies.clear()
+        house_clock.advance(1)
+        too_late = await client.post("/api/v1/auth/refresh", json=first)
+
+        assert in_time.status_code == 200
+        assert too_late.status_code == 401
+        assert await status_with(client, newest["access_token"]) == 401
+
+    async def test_a_token_before_the_last_is_stolen_however_young_it_is(
+        self, admin: httpx2.AsyncClient, client: httpx2.AsyncClient
+    ) -> None:
+        first = {"refresh_token": (await tokens_of(client))["refresh_token"]}
+        second = (await client.post("/api/v1/auth/refresh", json=first)).json()
+        await client.post("/api/v1/auth/refresh", json={"refresh_token": second["refresh_token"]})
+        client.cookies.clear()
+
+        answer = await client.post("/api/v1/auth/refresh", json=first)
 
         assert code_of(answer) == "refresh-refused"
 
@@ -292,7 +335,7 @@ class TestSignOut:
         tokens = await tokens_of(client)
         bearer = {"authorization": f"Bearer {tokens['access_token']}"}
 
-        with house.bus.subscribe(login_topic(await login_of(house, tokens))) as streams:
+        with house.bus.subscribe(CREDENTIALS_TOPIC) as streams:
             answer = await client.post("/api/v1/auth/logout", headers=bearer)
             rung = await streams.next(timeout=0)
 
@@ -344,10 +387,3 @@ class TestTenant:
             )
 
         assert me.json()["tenant"]["name"] == "elsewhere"
-
-
-async def login_of(house: House, tokens: dict[str, Any]) -> str:
-    """The id of the login these tokens belong to."""
-    payload = tokens["access_token"].split(".")[1]
-    login_id: str = json.loads(base64.urlsafe_b64decode(payload + "=="))["sid"]
-    return login_id

@@ -1,7 +1,7 @@
 """A session's events as a stream of server-sent frames: replay, then live, without gap or repeat.
 
 Called by `api` for a session the caller may see. Rows go out as they are stored; deltas come from
-the bus and are kept nowhere. A stream ends when its login is revoked or the server stops.
+the bus and are kept nowhere. A stream ends when its credential does or the server stops.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ from contextlib import aclosing
 from longhouse.agents.journal import EventRow
 from longhouse.agents.models import SessionId
 from longhouse.agents.service.sessions import Sessions
-from longhouse.identity.auth import login_topic
-from longhouse.identity.models import LoginId
-from longhouse.kit.bus.base import Bus, BusClosed, Subscription
+from longhouse.identity.auth import Principal
+from longhouse.identity.service.liveness import Liveness
+from longhouse.kit.bus.base import Bus
 from longhouse.kit.follow import Beat, Item, Live, follow
 from longhouse.kit.sse import EventStream, comment, frame, sse_response
 from longhouse.protocol.events import Channel, types_on
@@ -31,6 +31,7 @@ class Streams:
         sessions: Sessions,
         *,
         bus: Bus,
+        liveness: Liveness,
         stopping: asyncio.Event,
         heartbeat: float,
         buffer: int,
@@ -40,6 +41,7 @@ class Streams:
         """
         self._sessions = sessions
         self._bus = bus
+        self._liveness = liveness
         self._stopping = stopping
         self._heartbeat = heartbeat
         self._buffer = buffer
@@ -48,14 +50,14 @@ class Streams:
         self,
         session_id: SessionId,
         *,
-        login_id: LoginId,
+        principal: Principal,
         after: int,
         channels: Sequence[Channel],
     ) -> EventStream:
         """The response that streams a session's events above `after`; no channels means all."""
         over = asyncio.Event()
         frames = self._frames(
-            session_id, login_id=login_id, after=after, channels=channels, over=over
+            session_id, principal=principal, after=after, channels=channels, over=over
         )
         return sse_response(frames, stopping=over)
 
@@ -63,7 +65,7 @@ class Streams:
         self,
         session_id: SessionId,
         *,
-        login_id: LoginId,
+        principal: Principal,
         after: int,
         channels: Sequence[Channel],
         over: asyncio.Event,
@@ -74,14 +76,13 @@ class Streams:
         async def read(cursor: int) -> Sequence[EventRow]:
             return await self._sessions.events(session_id, after=cursor, limit=PAGE, types=types)
 
-        # A subscription of its own: a flood of deltas cannot push the revocation out.
-        with (
-            self._bus.subscribe(login_topic(login_id), capacity=1) as revocation,
+        async with (
+            self._liveness.watched(principal) as ended,
             self._bus.subscribe(
                 ring_topic(session_id), *live, capacity=self._buffer
             ) as subscription,
         ):
-            watch = asyncio.create_task(self._end(over, revocation))
+            watch = asyncio.create_task(self._end(over, ended))
             try:
                 stream = follow(
                     read,
@@ -104,20 +105,12 @@ class Streams:
             finally:
                 watch.cancel()
 
-    async def _end(self, over: asyncio.Event, revocation: Subscription) -> None:
-        """Set `over` when the login is revoked or the server stops."""
-        stopping = asyncio.create_task(self._stopping.wait())
-        revoked = asyncio.create_task(_rung(revocation))
+    async def _end(self, over: asyncio.Event, ended: asyncio.Event) -> None:
+        """Set `over` when the credential ends or the server stops."""
+        reasons = [asyncio.create_task(event.wait()) for event in (self._stopping, ended)]
         try:
-            await asyncio.wait([stopping, revoked], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
             over.set()
         finally:
-            stopping.cancel()
-            revoked.cancel()
-
-
-async def _rung(subscription: Subscription) -> None:
-    try:
-        await subscription.next()
-    except BusClosed:
-        return
+            for reason in reasons:
+                reason.cancel()

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert
 
-from longhouse.identity.auth import Principal
+from longhouse.identity.auth import Caller
 from longhouse.identity.models import Actor, Outcome, audit_entries
 from longhouse.kit.errors import Json
 from longhouse.kit.ids import new_id
@@ -20,7 +20,7 @@ from longhouse.kit.ids import new_id
 def record(
     conn: Connection,
     *,
-    actor: Principal | Actor,
+    actor: Caller | Actor,
     now: datetime,
     action: str,
     target: str,
@@ -35,7 +35,7 @@ def record(
     `action` is `<what>.<done>` (`agent.created`), `target` the id of the thing. `before` and
     `after` are the thing's values; their digests are stored.
     """
-    who = actor.actor if isinstance(actor, Principal) else actor
+    who = actor.actor if isinstance(actor, Caller) else actor
     conn.execute(
         insert(audit_entries),
         {

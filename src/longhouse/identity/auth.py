@@ -21,10 +21,8 @@ from longhouse.identity.models import (
 )
 from longhouse.kit.errors import Forbidden, NotFound
 
-
-def login_topic(login_id: str) -> str:
-    """The bus topic that rings when this login is revoked: open streams of it end then."""
-    return f"login.{login_id}"
+CREDENTIALS_TOPIC = "credentials"
+"""The bus topic that rings when any login or key has ended or stands for less than before."""
 
 
 def tenant_of_own_row(tenant_id: str) -> TenantId:
@@ -61,27 +59,34 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """A signed-in user acting in one tenant, for one request."""
+class Caller:
+    """Whoever a credential stands for, for one request, whatever tenant it is about."""
 
-    user_id: UserId
-    login_id: LoginId
-    tenant_id: TenantId
-    tenant_role: TenantRole
-    system_role: SystemRole
-    scopes: frozenset[str]
-    address: str
-    request_id: str
+    kind: ActorKind
+    id: str  # of the user
+    name: str  # how others see them
+    credential: LoginId  # what it came with: when it ends, what is open ends with it
+    role: SystemRole
+    origin: Origin
 
     @property
     def actor(self) -> Actor:
-        """This principal as the audit tells of it."""
+        """This caller as the audit tells of it."""
         return Actor(
-            kind=ActorKind.USER,
-            id=self.user_id,
-            address=self.address,
-            request_id=self.request_id,
+            kind=self.kind,
+            id=self.id,
+            address=self.origin.address,
+            request_id=self.origin.request_id,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal(Caller):
+    """A caller acting in one tenant."""
+
+    tenant_id: TenantId
+    tenant_role: TenantRole
+    scopes: frozenset[str]
 
     def may(self, scope: str) -> bool:
         """Whether this principal has the scope in its tenant."""
@@ -94,7 +99,7 @@ class Principal:
 
 
 class ScopeMissing(Forbidden):
-    """A signed-in user whose role does not reach; the server writes the refusal to the audit."""
+    """A principal whose role does not reach; the server writes the refusal to the audit."""
 
     code = "scope-missing"
 
@@ -150,12 +155,13 @@ def prove(
         if place.tenant_id != wanted:
             raise NoSuchTenant(wanted)
     return Principal(
-        user_id=user.id,
-        login_id=login_id,
+        kind=ActorKind.USER,
+        id=user.id,
+        name=user.display_name,
+        credential=login_id,
+        role=user.role,
+        origin=origin,
         tenant_id=TenantId(place.tenant_id),
         tenant_role=place.role,
-        system_role=user.role,
         scopes=SCOPES[place.role],
-        address=origin.address,
-        request_id=origin.request_id,
     )

@@ -213,6 +213,7 @@ class Login:
     expires_at: datetime
     revoked_at: datetime | None
     refresh_hash: str
+    refreshed_at: datetime
 
     def is_live(self, now: datetime) -> bool:
         """Whether its tokens still count."""

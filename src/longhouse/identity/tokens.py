@@ -3,12 +3,15 @@
 Called by the service. An access token is a JWT (HS256) that names a user and a login and carries
 no rights: those are read on each request, so that a revocation counts at once. A refresh token
 has two halves: the first stays the same as long as the login lives, the second changes with every
-use, so that an old one is recognised however old it is. Nothing here reads a table or the clock.
+use, so that an old one is recognised however old it is. The next one is derived from the one before
+it and a secret: who uses one twice at the same moment gets the same answer twice. Nothing here
+reads a table or the clock.
 """
 
 import base64
 import binascii
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,9 +124,18 @@ class RefreshToken:
         """What tells the newest token of the login from older ones."""
         return sha256(self.secret)
 
-    def rotated(self) -> "RefreshToken":
-        """The next token of the same login."""
-        return RefreshToken(self.family, new_secret())
+
+class RefreshTokens:
+    """Knows which refresh token follows on which."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret.encode()
+
+    def successor(self, token: RefreshToken) -> RefreshToken:
+        """The next token of the same login. Without the secret nobody can tell it."""
+        message = b"longhouse refresh token\0" + token.text.encode()
+        following = hmac.digest(self._secret, message, "sha256")[:HALF_BYTES]
+        return RefreshToken(token.family, base64.urlsafe_b64encode(following).decode())
 
 
 def new_refresh_token() -> RefreshToken:

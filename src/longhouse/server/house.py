@@ -34,7 +34,7 @@ from longhouse.identity.passwords import Passwords
 from longhouse.identity.service import first_run
 from longhouse.identity.service.identity import Identity, make_identity
 from longhouse.identity.service.issuing import Lifetimes
-from longhouse.identity.tokens import AccessTokens
+from longhouse.identity.service.liveness import Liveness
 from longhouse.kit import logs
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.bus.choose import default_bus_url, opened_bus
@@ -114,6 +114,7 @@ async def open_house(
         ):
             sandbox = sandbox or await choose(settings.sandbox.value)
             stopping = asyncio.Event()
+            identity = _identity(settings, database, bus, clock, passwords or Passwords())
             servers = _mcp_servers(settings)
             posts = Posts(
                 database=database, clock=clock, tools=builtin_tools(), mcp_servers=servers
@@ -140,7 +141,7 @@ async def open_house(
                     clock=clock,
                     database=database,
                     bus=bus,
-                    identity=_identity(settings, database, bus, clock, passwords or Passwords()),
+                    identity=identity,
                     sandbox=sandbox,
                     models=models,
                     posts=posts,
@@ -233,10 +234,13 @@ def _outputs_of(settings: Settings) -> Path:
     return settings.data_dir / "outputs"
 
 
-def _streams(settings: Settings, sessions: Sessions, bus: Bus, stopping: asyncio.Event) -> Streams:
+def _streams(
+    settings: Settings, sessions: Sessions, liveness: Liveness, bus: Bus, stopping: asyncio.Event
+) -> Streams:
     return Streams(
         sessions,
         bus=bus,
+        liveness=liveness,
         stopping=stopping,
         heartbeat=settings.sse_heartbeat_seconds,
         buffer=settings.sse_buffer,
@@ -250,7 +254,7 @@ def _identity(
         database=database,
         bus=bus,
         clock=clock,
-        tokens=_tokens(settings),
+        jwt_secret=_jwt_secret(settings),
         passwords=passwords,
         lifetimes=Lifetimes(
             access_seconds=settings.access_token_seconds,
@@ -260,10 +264,10 @@ def _identity(
     )
 
 
-def _tokens(settings: Settings) -> AccessTokens:
+def _jwt_secret(settings: Settings) -> str:
     secret = ensure_jwt_secret(settings).get_secret_value()
     logs.hide(secret)
-    return AccessTokens(secret)
+    return secret
 
 
 def _hide_secrets(settings: Settings) -> None:

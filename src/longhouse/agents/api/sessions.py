@@ -140,7 +140,7 @@ async def stream_events(
     session = await sessions.get(principal, agent_id, session_id)
     return streams.open(
         session.id,
-        login_id=principal.login_id,
+        principal=principal,
         after=last_event_id(request.headers, default=after),
         channels=channels or [],
     )

@@ -120,8 +120,7 @@ class Sessions:
             known = journal.seq_of(conn, session.id, message_key(message_id))
             if known is not None:
                 return Queued(message_id=message_id, seq=known), None
-            sender = store.name_of_user(conn, principal.user_id)
-            body = MessageReceived(message_id=message_id, text=text, sender=sender)
+            body = MessageReceived(message_id=message_id, text=text, sender=principal.name)
             draft = Draft(body, message_key(message_id))
             written = self._post_and_queue(conn, principal, session, draft, "message.sent")
             return Queued(message_id=message_id, seq=written.last_seq), written
@@ -150,8 +149,9 @@ class Sessions:
                 raise NoSuchApproval(f"No call {call_id[:80]!r} of this session waits.")
             if decided is not None:
                 raise AlreadyDecided(f"The call {call_id!r} was decided before: {decided}.")
-            by = store.name_of_user(conn, principal.user_id)
-            body = PermissionDecided(call_id=call_id, decision=decision, note=note, by=by)
+            body = PermissionDecided(
+                call_id=call_id, decision=decision, note=note, by=principal.name
+            )
             draft = Draft(body, decision_key(call_id))
             return self._post_and_queue(conn, principal, session, draft, f"call.{decision}")
 
@@ -167,8 +167,7 @@ class Sessions:
                 conn, kind=TURN, subject=session.id
             ):
                 return None
-            by = store.name_of_user(conn, principal.user_id)
-            draft = Draft(InterruptRequested(by=by))
+            draft = Draft(InterruptRequested(by=principal.name))
             return self._post_and_queue(conn, principal, session, draft, "turn.interrupted")
 
         self._ring(await self._database.write(work))
@@ -217,7 +216,7 @@ class Sessions:
             kind=TURN,
             subject=session.id,
             lane=lane_of(session.agent_id),
-            requester=principal.user_id,
+            requester=principal.id,
             now=now,
         )
         record(conn, principal, action, session.id, now=now)
@@ -227,6 +226,7 @@ class Sessions:
         if written is not None:
             written.ring(self._bus)
             self._bus.publish(RUNS_TOPIC)
+
 
 def begin(
     conn: Connection,
@@ -252,7 +252,6 @@ def begin(
     store.make_current(conn, agent.id, session_id)
     record(conn, principal, "session.created", session_id, now=now)
     return session_id
-
 
 
 def _created(agent: Agent, session_id: SessionId) -> Draft:

@@ -18,7 +18,7 @@ from longhouse.agents.models import (
 )
 from longhouse.agents.store.pages import Page, page
 from longhouse.identity.auth import tenant_of_own_row
-from longhouse.identity.models import TenantId, UserId, users
+from longhouse.identity.models import TenantId
 from longhouse.protocol.events import AgentState, Todo, Usage
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -119,11 +119,6 @@ def decision_on(conn: Connection, session_id: SessionId, call_id: str) -> tuple[
     )
     row = conn.execute(query).one_or_none()
     return (False, None) if row is None else (True, row.decision)
-
-
-def name_of_user(conn: Connection, user_id: UserId) -> str:
-    """How a person is shown to others."""
-    return conn.scalar(select(users.c.display_name).where(users.c.id == user_id)) or ""
 
 
 # --- rows into values -----------------------------------------------------------------------------

@@ -1,9 +1,9 @@
-"""Who a request comes from, and whether that still holds: asked on every request and stream.
+"""Who a request comes from: asked on every request.
 
 Nothing is kept in memory: revocation is a row, read again each time.
 """
 
-from longhouse.identity.auth import NoSuchTenant, Origin, Principal, prove
+from longhouse.identity.auth import Caller, NoSuchTenant, Origin, Principal, prove
 from longhouse.identity.models import Membership, User
 from longhouse.identity.service.refusals import Refusals
 from longhouse.identity.store import logins
@@ -49,14 +49,9 @@ class Authentication:
             )
             raise
 
-    async def is_live(self, principal: Principal) -> bool:
-        """Whether the principal's login still counts: what a stream asks when its login rings."""
-        found = await self._database.read(lambda conn: logins.find(conn, principal.login_id))
-        return found is not None and found.counts(self._clock.now())
-
-    async def me(self, principal: Principal) -> tuple[User, tuple[Membership, ...]]:
-        """The principal's user and places. Raises `TokenInvalid` when they are gone by now."""
-        found = await self._database.read(lambda conn: logins.find(conn, principal.login_id))
+    async def me(self, caller: Caller) -> tuple[User, tuple[Membership, ...]]:
+        """The caller's user and places. Raises `TokenInvalid` when they are gone by now."""
+        found = await self._database.read(lambda conn: logins.find(conn, caller.credential))
         if found is None:
             raise TokenInvalid
         return found.user, found.memberships

@@ -9,10 +9,11 @@ from longhouse.identity.passwords import Passwords
 from longhouse.identity.service.authentication import Authentication
 from longhouse.identity.service.first_run import FirstRun, TenantMade
 from longhouse.identity.service.issuing import Issuer, Lifetimes
+from longhouse.identity.service.liveness import Liveness
 from longhouse.identity.service.logins import Logins
 from longhouse.identity.service.refusals import Refusals
 from longhouse.identity.slowdown import SlowDown
-from longhouse.identity.tokens import AccessTokens
+from longhouse.identity.tokens import AccessTokens, RefreshTokens
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
@@ -24,6 +25,7 @@ class Identity:
 
     authentication: Authentication
     first_run: FirstRun
+    liveness: Liveness
     logins: Logins
     refusals: Refusals
 
@@ -33,12 +35,13 @@ def make_identity(
     database: Database,
     bus: Bus,
     clock: Clock,
-    tokens: AccessTokens,
+    jwt_secret: str,
     passwords: Passwords,
     lifetimes: Lifetimes,
     tenant_made: TenantMade,
 ) -> Identity:
     """The services on one database."""
+    tokens = AccessTokens(jwt_secret)
     slow_down = SlowDown(clock)
     issuer = Issuer(tokens=tokens, lifetimes=lifetimes, clock=clock)
     refusals = Refusals(database=database, clock=clock)
@@ -55,6 +58,7 @@ def make_identity(
             refusals=refusals,
             tenant_made=tenant_made,
         ),
+        liveness=Liveness(database=database, bus=bus, clock=clock),
         logins=Logins(
             database=database,
             bus=bus,
@@ -62,6 +66,7 @@ def make_identity(
             passwords=passwords,
             slow_down=slow_down,
             issuer=issuer,
+            refresh_tokens=RefreshTokens(jwt_secret),
             refusals=refusals,
         ),
         refusals=refusals,

@@ -74,6 +74,7 @@ class Issuer:
             expires_at=now + self.lifetimes.refresh,
             revoked_at=None,
             refresh_hash=refresh.refresh_hash,
+            refreshed_at=now,
         )
         logins.add(
             conn,

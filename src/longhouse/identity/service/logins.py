@@ -5,15 +5,15 @@ memory but the slow-down of guessers.
 """
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from longhouse.identity import audit
 from longhouse.identity.accounts import PASSWORD_MOST, sign_in_key
-from longhouse.identity.auth import Origin, Principal, login_topic
+from longhouse.identity.auth import CREDENTIALS_TOPIC, Caller, Origin
 from longhouse.identity.errors import RefreshRefused, WrongCredentials
-from longhouse.identity.models import LoginId, Outcome, User
+from longhouse.identity.models import Login, Outcome, User
 from longhouse.identity.passwords import Passwords
 from longhouse.identity.service.issuing import Issuer, SignedIn
 from longhouse.identity.service.refusals import Refusals
@@ -21,10 +21,20 @@ from longhouse.identity.slowdown import SlowDown
 from longhouse.identity.store import logins as store
 from longhouse.identity.store import users
 from longhouse.identity.store.logins import SignedInUser
-from longhouse.identity.tokens import RefreshToken, new_refresh_token, parse_refresh_token
+from longhouse.identity.tokens import (
+    RefreshToken,
+    RefreshTokens,
+    new_refresh_token,
+    parse_refresh_token,
+)
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
+
+REFRESH_GRACE = timedelta(seconds=10)
+"""How long after its use a refresh token still gets the answer it got: tabs share a cookie, and a
+client whose connection broke asks again.
+"""
 
 
 class Logins:
@@ -39,6 +49,7 @@ class Logins:
         passwords: Passwords,
         slow_down: SlowDown,
         issuer: Issuer,
+        refresh_tokens: RefreshTokens,
         refusals: Refusals,
     ) -> None:
         self._database = database
@@ -47,6 +58,7 @@ class Logins:
         self._passwords = passwords
         self._slow_down = slow_down
         self._issuer = issuer
+        self._refresh_tokens = refresh_tokens
         self._refusals = refusals
 
     async def login(self, name: str, password: str, *, origin: Origin) -> SignedIn:
@@ -83,43 +95,44 @@ class Logins:
         """New tokens for a refresh token, which is used up by it.
 
         A token that was used before ends the whole login: either of the two who have it may have
-        stolen it. Raises `RefreshRefused`.
+        stolen it. Not so within `REFRESH_GRACE`, when two tabs of one browser race: both get the
+        same. Raises `RefreshRefused`.
         """
         presented = parse_refresh_token(refresh_token)
         if presented is None:
             raise RefreshRefused
-        successor = presented.rotated()
+        successor = self._refresh_tokens.successor(presented)
         now = self._clock.now()
-        rotated, login_id = await self._database.write(
+        rotated = await self._database.write(
             lambda conn: self._rotate(conn, presented, successor, origin=origin, now=now)
         )
         match rotated:
             case SignedInUser():
                 return self._issuer.hand_out(rotated, successor)
             case _Refused.REUSED:
-                self._bus.publish(login_topic(login_id))
+                self._bus.publish(CREDENTIALS_TOPIC)
                 raise RefreshRefused
             case _Refused.DEAD:
                 raise RefreshRefused
 
-    async def logout(self, principal: Principal) -> None:
-        """End the principal's login: both tokens stop at once, and open streams end."""
+    async def logout(self, caller: Caller) -> None:
+        """End the caller's login: both tokens stop at once, and open streams end."""
         now = self._clock.now()
 
         def end_login(conn: Connection) -> None:
-            if store.revoke(conn, principal.login_id, now=now):
+            if store.revoke(conn, caller.credential, now=now):
                 audit.record(
                     conn,
-                    actor=principal,
+                    actor=caller,
                     now=now,
                     action="login.revoked",
-                    target=principal.login_id,
+                    target=caller.credential,
                     tenant_id=None,
                     reason="logout",
                 )
 
         await self._database.write(end_login)
-        self._bus.publish(login_topic(principal.login_id))
+        self._bus.publish(CREDENTIALS_TOPIC)
 
     # --- steps ------------------------------------------------------------------------------------
 
@@ -137,35 +150,43 @@ class Logins:
         *,
         origin: Origin,
         now: datetime,
-    ) -> "tuple[SignedInUser | _Refused, LoginId]":
+    ) -> "SignedInUser | _Refused":
         """Returns a refusal instead of raising it: the revocation has to be committed."""
         found = store.find_by_family(conn, presented.family_hash)
-        if found is None:
-            return _Refused.DEAD, LoginId("")
-        login_id = found.login.id
-        if not found.counts(now):
-            return _Refused.DEAD, login_id
+        if found is None or not found.counts(now):
+            return _Refused.DEAD
         if store.rotate_refresh_if_current(
             conn,
-            login_id,
+            found.login.id,
             current=presented.refresh_hash,
             successor=successor.refresh_hash,
             expires_at=now + self._issuer.lifetimes.refresh,
             now=now,
         ):
-            return found, login_id
-        store.revoke(conn, login_id, now=now)
+            return found
+        # Read again: a rival has rotated it between our reading and our writing.
+        newest = store.find_by_family(conn, presented.family_hash)
+        if newest is not None and _has_just_become(newest.login, successor, now=now):
+            return newest
+        store.revoke(conn, found.login.id, now=now)
         audit.record(
             conn,
             actor=origin.anonymous,
             now=now,
             action="login.refreshed",
-            target=login_id,
+            target=found.login.id,
             tenant_id=None,
             outcome=Outcome.REFUSED,
             reason="refresh token used again: login revoked",
         )
-        return _Refused.REUSED, login_id
+        return _Refused.REUSED
+
+
+def _has_just_become(login: Login, successor: RefreshToken, *, now: datetime) -> bool:
+    """Whether this very rotation was done a moment ago, for another tab."""
+    return (
+        login.refresh_hash == successor.refresh_hash and now - login.refreshed_at <= REFRESH_GRACE
+    )
 
 
 class _Refused(enum.Enum):

@@ -1,5 +1,6 @@
 """The statements on logins, which find the user and the user's places with them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,7 @@ COLUMNS = (
     logins.c.expires_at,
     logins.c.revoked_at,
     logins.c.refresh_hash,
+    logins.c.refreshed_at,
 )
 
 
@@ -62,7 +64,7 @@ def add(
             "revoked_at": login.revoked_at,
             "family_hash": family_hash,
             "refresh_hash": login.refresh_hash,
-            "refreshed_at": login.created_at,
+            "refreshed_at": login.refreshed_at,
             "address": address,
             "user_agent": user_agent,
         },
@@ -71,12 +73,18 @@ def add(
 
 def find_by_family(conn: Connection, family_hash: str) -> SignedInUser | None:
     """The login a refresh token names, with its user."""
-    return _signed_in(conn, logins.c.family_hash == family_hash)
+    found = _signed_in(conn, logins.c.family_hash == family_hash)
+    return next(iter(found.values()), None)
 
 
 def find(conn: Connection, login_id: LoginId) -> SignedInUser | None:
     """The login an access token names, with its user and the user's places."""
-    return _signed_in(conn, logins.c.id == login_id)
+    return find_all(conn, [login_id]).get(login_id)
+
+
+def find_all(conn: Connection, login_ids: Collection[LoginId]) -> dict[LoginId, SignedInUser]:
+    """Those of these logins that there are."""
+    return _signed_in(conn, logins.c.id.in_(login_ids))
 
 
 def rotate_refresh_if_current(
@@ -111,8 +119,8 @@ def revoke(conn: Connection, login_id: LoginId, *, now: datetime) -> bool:
     return done.rowcount == 1
 
 
-def _signed_in(conn: Connection, which: ColumnElement[bool]) -> SignedInUser | None:
-    """One statement by an index: a row for each of the user's places, or one when there is none."""
+def _signed_in(conn: Connection, which: ColumnElement[bool]) -> dict[LoginId, SignedInUser]:
+    """One statement by an index: a row for each place of a user, or one when there is none."""
     login_columns = tuple(column.label(f"login_{column.name}") for column in COLUMNS)
     rows = conn.execute(
         select(
@@ -130,20 +138,24 @@ def _signed_in(conn: Connection, which: ColumnElement[bool]) -> SignedInUser | N
         .where(which)
         .order_by(memberships.c.created_at, tenants.c.id)
     ).all()
-    if not rows:
-        return None
-    return SignedInUser(
-        user=users.of_row(rows[0]),
-        login=_login(rows[0]),
-        memberships=tuple(
-            Membership(
-                tenant_id=row.tenant_id,
-                tenant_name=row.tenant_name,
-                role=TenantRole(row.tenant_role),
-            )
-            for row in rows
-            if row.tenant_id is not None
-        ),
+    by_login: dict[LoginId, list[Row[*tuple[Any, ...]]]] = {}
+    for row in rows:
+        by_login.setdefault(LoginId(row.login_id), []).append(row)
+    return {
+        login_id: SignedInUser(
+            user=users.of_row(places[0]),
+            login=_login(places[0]),
+            memberships=tuple(_membership(row) for row in places if row.tenant_id is not None),
+        )
+        for login_id, places in by_login.items()
+    }
+
+
+def _membership(row: Row[*tuple[Any, ...]]) -> Membership:
+    return Membership(
+        tenant_id=row.tenant_id,
+        tenant_name=row.tenant_name,
+        role=TenantRole(row.tenant_role),
     )
 
 
@@ -155,4 +167,5 @@ def _login(row: Row[*tuple[Any, ...]]) -> Login:
         expires_at=row.login_expires_at,
         revoked_at=row.login_revoked_at,
         refresh_hash=row.login_refresh_hash,
+        refreshed_at=row.login_refreshed_at,
     )
