@@ -53,7 +53,7 @@ from longhouse.runtime.agent import (
     SnapshotExists,
     Unanswered,
 )
-from longhouse.runtime.delegation import DEEPEST
+from longhouse.runtime.delegation import DEEPEST, sub_agent_id
 from longhouse.runtime.hooks import (
     BeforeModel,
     BeforeTool,
@@ -1766,7 +1766,7 @@ async def test_30_a_sub_agent_never_has_more_permission_than_its_parent(house: H
     await agent.send("go")
     await agent.rest()
 
-    child = await journal_of(await _child(house, "a/errand"))
+    child = await journal_of(await _child(house, sub_agent_id("a", "errand")))
     assert {end.name: end.outcome for end in bodies(child, ToolEnd)} == {
         "change": Outcome.DENIED,
         "look": Outcome.OK,
@@ -1780,7 +1780,7 @@ async def test_30_a_sub_agent_has_no_tool_that_its_parent_lacks(house: House) ->
     await agent.send("go")
     await agent.rest()
 
-    child = await journal_of(await _child(house, "a/errand"))
+    child = await journal_of(await _child(house, sub_agent_id("a", "errand")))
     assert [end.outcome for end in bodies(child, ToolEnd)] == [Outcome.INVALID]
 
 
@@ -1812,7 +1812,7 @@ async def test_30_a_sub_agent_that_waits_for_a_person_outlives_the_process(house
     await agent.decide(required.call_id, "deny", note="no")
     assert await agent.rest() is AgentState.READY
 
-    child = await journal_of(await _child(house, "a/errand"))
+    child = await journal_of(await _child(house, sub_agent_id("a", "errand")))
     assert [end.outcome for end in bodies(child, ToolEnd)] == [Outcome.DENIED]
     assert len(bodies(await journal_of(agent), PermissionRequired)) == 1
 
@@ -1828,7 +1828,7 @@ async def test_30_an_interrupt_stops_the_sub_agent_too(house: House) -> None:
 
     with pytest.raises(AlreadyDecided):
         await agent.decide(required.call_id, "allow")
-    child = await journal_of(await _child(house, "a/errand"))
+    child = await journal_of(await _child(house, sub_agent_id("a", "errand")))
     assert bodies(child, Done)[0].reason is DoneReason.INTERRUPTED
 
 

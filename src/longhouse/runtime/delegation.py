@@ -8,13 +8,14 @@ has not; what it must ask, its parent's people are asked. It does not outlive th
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import replace
 from typing import Literal
 
 import msgspec
 
 from longhouse.kit.errors import LonghouseError
-from longhouse.protocol.events import AgentCreated, AgentState, DoneReason, Draft
+from longhouse.protocol.events import AgentCreated, AgentState, DoneReason, Draft, JsonObject
 from longhouse.runtime.agent import Agent
 from longhouse.runtime.posts import Post
 from longhouse.runtime.sandbox import egress_hosts
@@ -45,25 +46,42 @@ async def delegate(services: Services, errand: Errand) -> str:
 
 
 def sub_agent_id(parent_id: str, call_id: str) -> str:
-    """The id of the agent that does the errand of a call."""
-    return f"{parent_id}/{call_id}"
+    """The id of the agent that does the errand of a call.
+
+    With a digest of the call's id, which is a vendor's, as long as it likes and with any character.
+    """
+    digest = hashlib.sha256(call_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{parent_id}.{digest[:16]}"
 
 
 async def _open(services: Services, errand: Errand, depth: int) -> Agent:
     agent_id = sub_agent_id(errand.parent_id, errand.call_id)
     own = replace(services, drive=False, post=_narrowed(services, errand))
-    try:
+    created = AgentCreated(
+        agent_id=agent_id, post=errand.post, metadata=_metadata(errand, depth=depth)
+    )
+    is_new = await services.journal.create(agent_id, [Draft(created)])
+    try:  # whose it is, and so which posts it may have, its journal says
         await own.post(agent_id, errand.post)
     except LonghouseError as error:
+        if is_new:
+            await services.journal.delete(agent_id)
         raise ToolFailed(str(error)) from error
-    # `workspace` names the agent whose workspace it is: the first of the chain.
-    root = errand.parent_metadata.get("workspace", errand.parent_id)
-    metadata = {"parent": errand.parent_id, "depth": depth, "workspace": root}
-    created = AgentCreated(agent_id=agent_id, post=errand.post, metadata=metadata)
-    await services.journal.create(agent_id, [Draft(created)])
     agent = Agent(agent_id, own)
     await agent.open()
     return agent
+
+
+def _metadata(errand: Errand, *, depth: int) -> JsonObject:
+    """What is said of the parent, and whose errand this is."""
+    return {
+        **errand.parent_metadata,
+        "parent": errand.parent_id,
+        "call": errand.call_id,
+        "depth": depth,
+        # The agent whose workspace it is: the first of the chain.
+        "workspace": errand.parent_metadata.get("workspace", errand.parent_id),
+    }
 
 
 def _narrowed(services: Services, errand: Errand) -> PostSource:
