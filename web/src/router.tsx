@@ -121,6 +121,32 @@ const post = createRoute({
   component: lazyRouteComponent(() => import("./posts/PostPage"), "PostPage"),
 });
 
+const settings = createRoute({
+  getParentRoute: () => app,
+  path: "/settings",
+  component: lazyRouteComponent(() => import("./settings/SettingsPage"), "SettingsPage"),
+});
+
+const settingsHome = createRoute({
+  getParentRoute: () => settings,
+  path: "/",
+  beforeLoad: () => {
+    throw redirect({ to: "/settings/account" });
+  },
+});
+
+const account = createRoute({
+  getParentRoute: () => settings,
+  path: "/account",
+  component: lazyRouteComponent(() => import("./account/AccountPage"), "AccountPage"),
+});
+
+const health = createRoute({
+  getParentRoute: () => settings,
+  path: "/health",
+  component: lazyRouteComponent(() => import("./health/HealthPage"), "HealthPage"),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     setup,
@@ -128,6 +154,7 @@ export const router = createRouter({
     app.addChildren([
       ...[home, inbox, agents, newAgent, session, posts, newPost, post],
       agent.addChildren([agentSessions, agentSettings]),
+      settings.addChildren([settingsHome, account, health]),
     ]),
   ]),
   defaultPreload: "intent",

@@ -5,6 +5,7 @@
 import { agentRoutes } from "./agents.ts";
 import { identityRoutes } from "./identity.ts";
 import { postRoutes } from "./posts.ts";
+import { serverRoutes } from "./server.ts";
 import { sessionRoutes } from "./sessions.ts";
 import { State } from "./state.ts";
 import { type Routes, serve } from "./wire.ts";
@@ -22,6 +23,7 @@ export function house(pace = 18): House {
 
 export function routesOf(state: State): Routes {
   return {
+    ...serverRoutes(state),
     ...identityRoutes(state),
     ...postRoutes(state),
     ...agentRoutes(state),

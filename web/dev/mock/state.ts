@@ -1,5 +1,14 @@
 /** What the scripted house knows: rows as the API shows them, and how to make more of them. */
-import type { AgentView, ModelView, PostView, TenantView, ToolView, UserView } from "../../.client";
+import type {
+  AgentView,
+  Health,
+  ModelView,
+  PostView,
+  TenantView,
+  ToolView,
+  UserView,
+} from "../../.client";
+import { WELL } from "./server.ts";
 import { ScriptedSession } from "./session.ts";
 
 type Mode = "ask" | "auto" | "read_only";
@@ -55,6 +64,7 @@ export class State {
     active: true,
     created_at: now(),
   };
+  health: Health = WELL;
   tenants: TenantView[] = [{ id: "tenant_1", name: "default", role: "owner" }];
   #counter = 0;
 

@@ -17,7 +17,7 @@ export type Call<Body = never> = {
 /** Whatever is no Response becomes JSON with 200; undefined becomes 204. */
 export type Route = (call: Call<never>) => unknown;
 
-/** Routes by method and address as openapi.json writes them: `GET /posts/{post_id}`. */
+/** Routes by method and address as openapi.json has them, without the prefix. */
 export type Routes = Record<string, Route>;
 
 /** Refuses a request with a problem document. */
@@ -61,8 +61,8 @@ export function serve(routes: Routes, nextRequestId: () => string) {
   const table = Object.entries(routes).map(([name, route]) => ({ match: matcher(name), route }));
   return async (request: Request): Promise<Response | null> => {
     const url = new URL(request.url);
-    if (!url.pathname.startsWith(`${PREFIX}/`)) return null;
-    const address = `${request.method} ${url.pathname.slice(PREFIX.length)}`;
+    const ofApi = url.pathname.startsWith(`${PREFIX}/`);
+    const address = `${request.method} ${url.pathname.slice(ofApi ? PREFIX.length : 0)}`;
     const requestId = nextRequestId();
     const headers = new Headers({ "X-Request-Id": requestId });
     try {
@@ -74,6 +74,7 @@ export function serve(routes: Routes, nextRequestId: () => string) {
         const result = await route({ path, query: url.searchParams, body, request, headers });
         return withHeaders(responseOf(result), headers);
       }
+      if (!ofApi) return null;
       throw new Refused(404, "not-found", "There is nothing here.");
     } catch (error) {
       const refused = error instanceof Refused ? error : new Refused(500, "broken", String(error));

@@ -5,6 +5,7 @@ import { afterEach, vi } from "vitest";
 import type { PostView } from "../../.client";
 import { cache } from "../../src/api/cache";
 import { configureClient, credentials } from "../../src/api/http";
+import { chooseTenant, TENANT_HEADER } from "../../src/api/tenant";
 import { App } from "../../src/app";
 import { startAuth } from "../../src/auth/state";
 import { startI18n } from "../../src/i18n";
@@ -15,6 +16,8 @@ export type Visit = {
   user: UserEvent;
   /** What the console sent, as `PATCH /agents/7` and the body. */
   sent: { address: string; body: unknown }[];
+  /** Everything it asked for, and in which tenant. */
+  asked: { address: string; tenant: string | null }[];
 };
 
 configureClient();
@@ -22,6 +25,7 @@ configureClient();
 afterEach(() => {
   cleanup();
   credentials.accept(null);
+  chooseTenant(null);
   cache.clear();
   vi.unstubAllGlobals();
   localStorage.clear();
@@ -36,11 +40,13 @@ export function smallHouse(): { house: House; engineer: PostView } {
 /** Opens an address as a signed-in person. */
 export async function visit(house: House, address: string): Promise<Visit> {
   const sent: Visit["sent"] = [];
+  const asked: Visit["asked"] = [];
   await startI18n();
   house.signedIn = true;
   localStorage.setItem("longhouse-signed-in", "yes");
   vi.stubGlobal("fetch", async (input: RequestInfo | URL, init?: RequestInit) => {
     const request = new Request(input, init);
+    asked.push({ address: addressOf(request), tenant: request.headers.get(TENANT_HEADER) });
     if (request.method !== "GET") sent.push(await told(request.clone()));
     const response = await house.answer(request);
     if (!response) throw new TypeError("there is no such server");
@@ -49,12 +55,15 @@ export async function visit(house: House, address: string): Promise<Visit> {
   await startAuth();
   router.history.push(address);
   render(<App />);
-  await screen.findByRole("navigation");
-  return { user: userEvent.setup(), sent };
+  await screen.findByRole("main");
+  return { user: userEvent.setup(), sent, asked };
+}
+
+function addressOf(request: Request): string {
+  return `${request.method} ${new URL(request.url).pathname.replace("/api/v1", "")}`;
 }
 
 async function told(request: Request) {
-  const path = new URL(request.url).pathname.replace("/api/v1", "");
   const text = await request.text();
-  return { address: `${request.method} ${path}`, body: text ? JSON.parse(text) : undefined };
+  return { address: addressOf(request), body: text ? JSON.parse(text) : undefined };
 }

@@ -5,6 +5,7 @@
 import { client } from "../../.client/client.gen";
 import { Credentials } from "./credentials";
 import { Problem, problemFrom, unreachable } from "./problem";
+import { chosenTenant, TENANT_HEADER } from "./tenant";
 import type { Tokens } from "./types";
 
 export const BASE = "/api/v1";
@@ -41,6 +42,8 @@ export async function data<T>(answer: Promise<{ data: T }>): Promise<T> {
 
 async function send(request: Request, token: string | null): Promise<Response> {
   if (token) request.headers.set("Authorization", `Bearer ${token}`);
+  const tenant = chosenTenant();
+  if (token && tenant) request.headers.set(TENANT_HEADER, tenant);
   try {
     return await fetch(request);
   } catch (error) {

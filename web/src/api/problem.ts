@@ -12,6 +12,7 @@ type ProblemFields = {
   hint?: string;
   requestId?: string;
   errors?: FieldError[];
+  document?: object;
 };
 
 export const UNREACHABLE = "unreachable";
@@ -24,6 +25,8 @@ export class Problem extends Error {
   readonly hint: string;
   readonly requestId: string;
   readonly errors: readonly FieldError[];
+  /** The whole answer, where it was one; some say more than what went wrong. */
+  readonly document: object | null;
 
   constructor(fields: ProblemFields) {
     super(fields.detail || fields.title);
@@ -35,6 +38,7 @@ export class Problem extends Error {
     this.hint = fields.hint ?? "";
     this.requestId = fields.requestId ?? "";
     this.errors = fields.errors ?? [];
+    this.document = fields.document ?? null;
   }
 
   /** The message that stands at a form's field: `repository.source` also answers for `repository`. */
@@ -60,6 +64,7 @@ export function problemFrom(body: unknown, response: Response): Problem {
     hint: text(document.hint),
     requestId: text(document.request_id) || response.headers.get("X-Request-Id") || "",
     errors: Array.isArray(document.errors) ? document.errors.filter(isFieldError) : [],
+    document,
   });
 }
 

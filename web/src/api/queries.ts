@@ -2,6 +2,8 @@
 import { queryOptions } from "@tanstack/react-query";
 import {
   getAgent,
+  getHealth,
+  getInfo,
   getPost,
   getSession,
   getWorkspaceDiff,
@@ -14,10 +16,13 @@ import {
 } from "../../.client";
 import { data } from "./http";
 import { everyPage, PAGE_ROWS, pages } from "./paging";
-import { type Agent, whole } from "./types";
+import { asProblem } from "./problem";
+import { type Agent, type Health, whole } from "./types";
 
 /** Milliseconds between two looks at lists that change by themselves. */
 const LIVE_MS = 3_000;
+/** Milliseconds between two looks at the house's health: what stops shows well within 30 s. */
+const HEALTH_MS = 5_000;
 
 export type AgentFilter = { status?: Agent["status"]; search?: string };
 
@@ -27,6 +32,13 @@ export const agentsQuery = (filter: AgentFilter) =>
     (after) => data(listAgents({ query: { ...filter, after, limit: PAGE_ROWS } })),
     { every: LIVE_MS },
   );
+
+/** The first few whose name holds this text. */
+export const agentsFoundQuery = (search: string) =>
+  queryOptions({
+    queryKey: ["agents", "found", search],
+    queryFn: async () => (await data(listAgents({ query: { search, limit: 10 } }))).items,
+  });
 
 /** Names that hold this text: what a new agent cannot be called. */
 export const agentNamesQuery = (search: string) =>
@@ -101,6 +113,25 @@ export const toolsQuery = () =>
 
 export const modelsQuery = () =>
   queryOptions({ queryKey: ["models"], queryFn: () => data(listModels()), staleTime: 60_000 });
+
+export const healthQuery = () =>
+  queryOptions({
+    queryKey: ["health"],
+    queryFn: async (): Promise<Health> => {
+      try {
+        return await data(getHealth());
+      } catch (error) {
+        // A house that can store nothing answers with 503, and still says how each part is.
+        const { document } = asProblem(error);
+        if (document && "checks" in document) return document as Health;
+        throw error;
+      }
+    },
+    refetchInterval: HEALTH_MS,
+  });
+
+export const infoQuery = () =>
+  queryOptions({ queryKey: ["info"], queryFn: () => data(getInfo()), staleTime: 60_000 });
 
 /** Also read in a hidden tab: its title counts. */
 export const approvalsQuery = () =>

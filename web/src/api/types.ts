@@ -12,6 +12,7 @@ export type {
   AgentView as Agent,
   ApprovalView as Approval,
   DiffView as WorkspaceDiff,
+  Health,
   SessionView as Session,
   TenantView as TenantRef,
   TodoView as Todo,

@@ -4,15 +4,25 @@
  */
 import { useSyncExternalStore } from "react";
 import { login, logout, postSetup } from "../../.client";
+import { cache } from "../api/cache";
 import { credentials, data } from "../api/http";
 import { asProblem, type Problem } from "../api/problem";
+import { chooseTenant, chosenTenant } from "../api/tenant";
 import type { TenantRef, Tokens, User } from "../api/types";
 
 export type AuthState =
   | { status: "starting" }
   | { status: "signed-out" }
   | { status: "unreachable"; problem: Problem }
-  | { status: "signed-in"; user: User; tenants: readonly TenantRef[] };
+  | SignedIn;
+
+export type SignedIn = {
+  status: "signed-in";
+  user: User;
+  tenants: readonly TenantRef[];
+  /** The one that is looked at; undefined for a user who is in none. */
+  tenant: TenantRef | undefined;
+};
 
 let state: AuthState = { status: "starting" };
 const listeners = new Set<() => void>();
@@ -53,6 +63,14 @@ export type FirstUser = {
 
 export async function setUp(body: FirstUser): Promise<void> {
   credentials.accept(await data(postSetup({ body })));
+}
+
+/** Looks at another tenant: nothing that was read of the one before is kept. */
+export function switchTenant(id: string): void {
+  if (state.status !== "signed-in" || state.tenant?.id === id) return;
+  chooseTenant(id);
+  cache.clear();
+  set({ ...state, ...placeIn(state.tenants) });
 }
 
 /** Revokes the login at the server; this browser forgets it whether or not the server answers. */
@@ -96,7 +114,14 @@ function mayBeSignedIn(): boolean {
 
 function stateOf(tokens: Tokens | null): AuthState {
   if (!tokens) return { status: "signed-out" };
-  return { status: "signed-in", user: tokens.user, tenants: tokens.tenants };
+  return { status: "signed-in", user: tokens.user, ...placeIn(tokens.tenants) };
+}
+
+/** The chosen tenant, while the user is still in it; else the first. */
+function placeIn(tenants: readonly TenantRef[]): Pick<SignedIn, "tenants" | "tenant"> {
+  const chosen = tenants.find((tenant) => tenant.id === chosenTenant());
+  if (!chosen) chooseTenant(null);
+  return { tenants, tenant: chosen ?? tenants[0] };
 }
 
 function set(next: AuthState): void {

@@ -1,5 +1,12 @@
 /** English: the words of the console, by place. `zh-CN.ts` holds the same keys; a test compares. */
 export default {
+  account: {
+    lead: "Who you are in this house, and how it looks to you.",
+    preferencesLead: "Kept in this browser.",
+    tenants: "Tenants",
+    title: "My account",
+    who: "You",
+  },
   action: {
     cancel: "Cancel",
     discard: "Discard changes",
@@ -147,6 +154,23 @@ export default {
     tokens: "Tokens",
     turn: "Turn",
   },
+  health: {
+    degraded: "A part of the house does not work.",
+    fails: "Does not work",
+    ok: "Everything works.",
+    part: {
+      application: "Server",
+      bus: "Message bus",
+      database: "Database",
+      device: "Local device",
+      sandbox: "Sandbox",
+    },
+    parts: "Parts of the house",
+    title: "Health",
+    uptime: "Up for {{time}}",
+    version: "Longhouse {{version}}, {{environment}}",
+    works: "Works",
+  },
   inbox: {
     keys: "<kbd>J</kbd> <kbd>K</kbd> move, <kbd>Enter</kbd> allows, <kbd>Esc</kbd> denies with a note",
     lead: "Everything that waits for your decision.",
@@ -186,10 +210,18 @@ export default {
     label: "Main",
     menu: "Menu",
     posts: "Posts",
+    settings: "Settings",
     skip: "Skip to the page",
     toAgents: "Go to the agents",
     waiting_one: "{{count}} approval waits",
     waiting_other: "{{count}} approvals wait",
+  },
+  palette: {
+    actions: "Do",
+    ask: "Where to, or what to do?",
+    nothing: "Nothing has this name.",
+    places: "Go to",
+    title: "Search",
   },
   permissions: {
     ask: "Ask first",
@@ -250,6 +282,7 @@ export default {
     language: "Language",
     light: "Light",
     theme: "Colours",
+    title: "Preferences",
   },
   problem: {
     notFound: "There is nothing here",
@@ -266,6 +299,12 @@ export default {
     sealed_one: "{{count}} call was cut off; whether it took effect is not known.",
     sealed_other: "{{count}} calls were cut off; whether they took effect is not known.",
     title: "The server was restarted; the turn goes on",
+  },
+  role: {
+    admin: "Admin",
+    member: "Member",
+    owner: "Owner",
+    viewer: "Viewer",
   },
   session: {
     all: "All sessions",
@@ -298,10 +337,12 @@ export default {
     postHint: "What it is told, which tools it has, and its limits come from its post.",
     rules_one: "{{count}} rule",
     rules_other: "{{count}} rules",
+    server: "Server",
     saved: "The settings of {{name}} are saved.",
     title: "Settings",
     unavailable: "{{model}} cannot be used here yet",
     when: "Takes effect at the next turn.",
+    you: "You",
   },
   start: {
     explain: "Explain what this repository does",
@@ -317,6 +358,10 @@ export default {
     ready: "Ready",
     waiting: "Waits for you",
     working: "Working",
+  },
+  tenant: {
+    switch: "Switch to another tenant",
+    switchFrom: "Tenant {{name}}. Switch to another",
   },
   thinking: {
     done: "Thought",

@@ -1,5 +1,12 @@
 /** 简体中文。键与 `en.ts` 相同；中文没有单复数之分，只写 `_other`。 */
 export default {
+  account: {
+    lead: "您在这里的身份，以及界面的外观。",
+    preferencesLead: "保存在此浏览器中。",
+    tenants: "租户",
+    title: "我的账户",
+    who: "您",
+  },
   action: {
     cancel: "取消",
     discard: "放弃更改",
@@ -141,6 +148,23 @@ export default {
     tokens: "Token",
     turn: "回合",
   },
+  health: {
+    degraded: "有部分组件未正常工作。",
+    fails: "异常",
+    ok: "一切正常。",
+    part: {
+      application: "服务器",
+      bus: "消息总线",
+      database: "数据库",
+      device: "本地设备",
+      sandbox: "沙箱",
+    },
+    parts: "各个组件",
+    title: "运行状况",
+    uptime: "已运行 {{time}}",
+    version: "版本 {{version}}，环境 {{environment}}",
+    works: "正常",
+  },
   inbox: {
     keys: "<kbd>J</kbd> <kbd>K</kbd> 移动，<kbd>Enter</kbd> 允许，<kbd>Esc</kbd> 附说明拒绝",
     lead: "等待您决定的所有事项。",
@@ -179,9 +203,17 @@ export default {
     label: "主导航",
     menu: "菜单",
     posts: "岗位",
+    settings: "设置",
     skip: "跳到正文",
     toAgents: "前往 AI 员工",
     waiting_other: "{{count}} 项等待审批",
+  },
+  palette: {
+    actions: "操作",
+    ask: "前往何处，或执行什么操作？",
+    nothing: "没有找到相应的内容。",
+    places: "前往",
+    title: "搜索",
   },
   permissions: {
     ask: "先询问",
@@ -241,6 +273,7 @@ export default {
     language: "语言",
     light: "浅色",
     theme: "配色",
+    title: "偏好设置",
   },
   problem: {
     notFound: "这里什么都没有",
@@ -255,6 +288,12 @@ export default {
     repeated_other: "{{count}} 个无副作用的调用被打断，正在重新运行。",
     sealed_other: "{{count}} 个调用被打断，无法确定是否已生效。",
     title: "服务器已重新启动，回合继续进行",
+  },
+  role: {
+    admin: "管理员",
+    member: "成员",
+    owner: "所有者",
+    viewer: "查看者",
   },
   session: {
     all: "全部会话",
@@ -285,10 +324,12 @@ export default {
     own: "单独设置",
     postHint: "它的指示、工具和限制都来自岗位。",
     rules_other: "{{count}} 条规则",
+    server: "服务器",
     saved: "{{name}} 的设置已保存。",
     title: "设置",
     unavailable: "此处尚不能使用 {{model}}",
     when: "从下一回合起生效。",
+    you: "您",
   },
   start: {
     explain: "说明这个仓库的用途",
@@ -304,6 +345,10 @@ export default {
     ready: "就绪",
     waiting: "等待您",
     working: "工作中",
+  },
+  tenant: {
+    switch: "切换到其他租户",
+    switchFrom: "租户 {{name}}，切换到其他租户",
   },
   thinking: {
     done: "思考",

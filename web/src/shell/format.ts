@@ -32,14 +32,19 @@ export function count(value: number, language: string): string {
   return new Intl.NumberFormat(language, { notation, maximumFractionDigits: 1 }).format(value);
 }
 
-/** 12 ms, 1.4 s, 3 min: what a call took. */
+const SPANS = [
+  ["day", 86_400_000, 0],
+  ["hour", 3_600_000, 0],
+  ["minute", 60_000, 0],
+  ["second", 1_000, 1],
+] as const;
+
+/** 12 ms, 1.4 s, 3 min, 5 hr, 2 days: what a call took, how long something runs. */
 export function duration(ms: number, language: string): string {
-  const [value, unit, digits] =
-    ms < 1000
-      ? ([ms, "millisecond", 0] as const)
-      : ms < 120_000
-        ? ([ms / 1000, "second", 1] as const)
-        : ([ms / 60_000, "minute", 0] as const);
+  const [unit, length, digits] = SPANS.find(([name, span]) =>
+    name === "second" ? ms >= span : ms >= 2 * span,
+  ) ?? ["millisecond", 1, 0];
+  const value = ms / length;
   return new Intl.NumberFormat(language, {
     style: "unit",
     unit,
