@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from longhouse.agents.api.base import After, CurrentAgents, Limit
+from longhouse.agents.api.base import CurrentAgents
 from longhouse.agents.service.agents import AgentChanges
 from longhouse.agents.states import AgentStatus
 from longhouse.agents.views.agents import (
@@ -21,6 +21,7 @@ from longhouse.agents.views.agents import (
     agent_view,
 )
 from longhouse.identity.api.base import CurrentPrincipal
+from longhouse.kit.api import After, Limit
 
 router = APIRouter(tags=["agents"])
 

@@ -1,8 +1,8 @@
-"""What the room's routes stand on: the process's services, and the parameters of lists."""
+"""What the room's routes stand on: the process's services."""
 
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from longhouse.agents.service.agents import Agents
@@ -10,13 +10,6 @@ from longhouse.agents.service.posts import Posts
 from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.streams import Streams
 from longhouse.runtime.models.environment import EnvironmentModels
-
-BIGGEST_PAGE = 200
-
-Limit = Annotated[int, Query(ge=1, le=BIGGEST_PAGE, description="Items at most.")]
-After = Annotated[
-    str | None, Query(max_length=100, description="`next` of the page before.", examples=[None])
-]
 
 
 def posts_of(connection: HTTPConnection) -> Posts:

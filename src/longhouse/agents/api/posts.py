@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from longhouse.agents.api.base import After, CurrentModels, CurrentPosts, Limit
+from longhouse.agents.api.base import CurrentModels, CurrentPosts
 from longhouse.agents.service.posts import PostChanges
 from longhouse.agents.views.posts import (
     ModelList,
@@ -16,6 +16,7 @@ from longhouse.agents.views.posts import (
     post_view,
 )
 from longhouse.identity.api.base import CurrentPrincipal
+from longhouse.kit.api import After, Limit
 from longhouse.runtime.model import ModelRefused
 from longhouse.runtime.models import presets
 from longhouse.runtime.models.demo import DEMO

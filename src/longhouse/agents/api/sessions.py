@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
-from longhouse.agents.api.base import After, CurrentSessions, CurrentStreams, Limit
+from longhouse.agents.api.base import CurrentSessions, CurrentStreams
 from longhouse.agents.journal import EventRow
 from longhouse.agents.views.sessions import (
     ApprovalList,
@@ -23,6 +23,7 @@ from longhouse.agents.views.sessions import (
     session_view,
 )
 from longhouse.identity.api.base import CurrentPrincipal
+from longhouse.kit.api import After, Limit
 from longhouse.kit.sse import last_event_id
 from longhouse.protocol.events import Channel, types_on
 

@@ -21,13 +21,13 @@ from longhouse.agents.service.access import (
 from longhouse.agents.states import AgentStatus
 from longhouse.agents.store import agents as store
 from longhouse.agents.store import posts as post_rows
-from longhouse.agents.store.pages import Page
 from longhouse.agents.workspaces import Committed, Diff, Place, Workspaces
 from longhouse.fleet import store as queue
 from longhouse.identity.auth import Principal
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
+from longhouse.kit.db.pages import Page
 from longhouse.kit.errors import Json
 from longhouse.kit.ids import new_id
 from longhouse.protocol.events import JsonObject

@@ -13,12 +13,12 @@ from longhouse.agents.errors import ChangedMeanwhile, PostInUse, invalid
 from longhouse.agents.models import PostId, StoredPost
 from longhouse.agents.service.access import checked_name, find_post, record, write_named
 from longhouse.agents.store import posts as store
-from longhouse.agents.store.pages import Page
 from longhouse.identity import audit
 from longhouse.identity.auth import Principal
 from longhouse.identity.models import SYSTEM, TenantId
 from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
+from longhouse.kit.db.pages import Page
 from longhouse.kit.ids import new_id
 from longhouse.protocol.events import JsonObject
 from longhouse.runtime.journals.base import UnknownAgent

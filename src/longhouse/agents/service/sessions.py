@@ -26,13 +26,13 @@ from longhouse.agents.models import (
 )
 from longhouse.agents.service.access import find_agent, find_session, lock_session, record
 from longhouse.agents.store import sessions as store
-from longhouse.agents.store.pages import Page
 from longhouse.fleet import store as queue
 from longhouse.fleet.models import RUNS_TOPIC
 from longhouse.identity.auth import Principal
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
+from longhouse.kit.db.pages import Page
 from longhouse.kit.ids import new_id
 from longhouse.protocol.events import (
     AgentCreated,

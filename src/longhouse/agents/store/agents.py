@@ -17,10 +17,10 @@ from longhouse.agents.models import (
     sessions,
 )
 from longhouse.agents.states import AgentStatus
-from longhouse.agents.store.pages import Page, page
 from longhouse.agents.store.posts import definition_of, document_of, newest_version, overrides_of
 from longhouse.identity.auth import tenant_of_own_row
 from longhouse.identity.models import TenantId
+from longhouse.kit.db.pages import Page, page
 
 
 def add(

@@ -14,8 +14,8 @@ from longhouse.agents.models import (
     posts,
     sessions,
 )
-from longhouse.agents.store.pages import Page, page
 from longhouse.identity.models import TenantId
+from longhouse.kit.db.pages import Page, page
 from longhouse.kit.db.tables import JsonDocument
 from longhouse.runtime.posts import Permissions, Post
 

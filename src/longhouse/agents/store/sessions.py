@@ -16,9 +16,9 @@ from longhouse.agents.models import (
     approvals,
     sessions,
 )
-from longhouse.agents.store.pages import Page, page
 from longhouse.identity.auth import tenant_of_own_row
 from longhouse.identity.models import TenantId
+from longhouse.kit.db.pages import Page, page
 from longhouse.protocol.events import AgentState, Todo, Usage
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

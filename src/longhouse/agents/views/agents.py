@@ -7,9 +7,10 @@ from pydantic import BaseModel, Field
 
 from longhouse.agents.models import Agent, Overrides, Repository
 from longhouse.agents.states import AgentStatus
-from longhouse.agents.views.base import Body, Name
+from longhouse.agents.views.base import Name
 from longhouse.agents.views.posts import PermissionsView, permissions_view
 from longhouse.agents.workspaces import FileStatus
+from longhouse.kit.api import Body
 
 
 class OverridesView(Body):

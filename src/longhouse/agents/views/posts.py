@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 from longhouse.agents.models import StoredPost
-from longhouse.agents.views.base import Body, Name, Words
+from longhouse.agents.views.base import Name, Words
+from longhouse.kit.api import Body
 from longhouse.runtime.models.environment import AUTO
 from longhouse.runtime.permissions import check_pattern
 from longhouse.runtime.posts import DEFAULT_TOOLS, Limits, Mode, Permissions, Post, Rule, Verdict

@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from longhouse.agents.models import TITLE_CHARACTERS, Approval, Session
-from longhouse.agents.views.base import Body, Words
+from longhouse.agents.views.base import Words
+from longhouse.kit.api import Body
 from longhouse.kit.db.tables import JsonDocument
 from longhouse.protocol.events import AgentState, Channel, TodoStatus
 

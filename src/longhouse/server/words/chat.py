@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from longhouse.agents.api.sessions import Channels
 from longhouse.agents.models import AgentId, SessionId
 from longhouse.agents.service.clients import LONGEST_ID, Clients
-from longhouse.agents.views.base import Body, Words
+from longhouse.agents.views.base import Words
 from longhouse.agents.views.sessions import (
     MESSAGE_CHARACTERS,
     DecisionBody,
@@ -24,6 +24,7 @@ from longhouse.agents.views.sessions import (
     TodoView,
 )
 from longhouse.identity.api.base import CurrentPrincipal
+from longhouse.kit.api import Body
 from longhouse.protocol.events import AgentState, Channel
 
 CHANNELS = [Channel.PROGRESS, Channel.CONTROL]
