@@ -11,6 +11,8 @@ export default defineConfig(async ({ mode }): Promise<UserConfig> => {
   }
   return {
     plugins,
+    // Both servers may run side by side.
+    cacheDir: mode === "mock" ? "node_modules/.vite-mock" : "node_modules/.vite",
     build: {
       outDir: "../src/longhouse/server/console",
       emptyOutDir: true,

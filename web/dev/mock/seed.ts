@@ -1,4 +1,5 @@
 /** Fills a house with what is worth looking at: a long conversation, and one that waits. */
+import type { ScriptedSession } from "./session.ts";
 import type { State } from "./state.ts";
 
 export function seed(house: State): void {
@@ -6,11 +7,47 @@ export function seed(house: State): void {
   const readers = house.tools.filter((tool) => tool.reads_only);
   const reader = house.addPost("Reader", "Answers questions about code.", "read_only", readers);
   house.addAgent("Night reader", reader);
+  addGallery(house);
   addMarathon(house, 20_000);
   const ada = house.addSession(house.addAgent("Ada", engineer, "sample"), "Make the test pass");
   const text = "Make the failing test pass.";
   ada.add({ type: "message", message_id: "seed", text, sender: "admin" });
   void ada.play("seed", 1);
+}
+
+/** An agent with a conversation that holds every kind of row. */
+export function addGallery(house: State): ScriptedSession {
+  const post = house.posts[0] ?? house.addPost("Engineer");
+  const session = house.addSession(house.addAgent("Gallery", post), "Everything there is");
+  const started = { type: "step_started", turn: 1, step: 1, messages: ["g1"] };
+  session.add({ type: "message", message_id: "g1", text: "Show me everything.", sender: "Ada" });
+  session.add(started);
+  session.add({ type: "thinking", step: 1, text: "What is there to show?\nLet me think." });
+  session.add({ type: "skill_discovered", name: "release", description: "How **we** release." });
+  session.add({ type: "schedule_set", name: "nightly", when: { kind: "every" }, text: "Look." });
+  for (const outcome of ["ok", "error", "invalid", "denied", "interrupted", "sealed"]) {
+    const one = { name: "fs_read", call_id: `g-${outcome}` };
+    session.add({ type: "tool_call", step: 1, ...one, arguments: { path: `${outcome}.py` } });
+    session.add({ type: "tool_end", ...one, outcome, content: "1 line" });
+  }
+  session.add({ type: "file_changed", path: "calculator.py", before: "a", after: "b" });
+  session.add({ type: "file_changed", path: "notes.md", before: "a" });
+  const message = "The model did not answer.";
+  session.add({ type: "error", phase: "model", severity: "warning", message, retry_in: 2.5 });
+  session.add({ type: "answer_refused", step: 1, problems: "`total` is missing." });
+  session.add({ type: "done", reason: "completed", turn: 1, answer: { total: 3, names: ["a"] } });
+  session.add({ type: "snapshot", name: "before-refactor", at: session.events.length });
+  session.add({ type: "post_followed", post: post.name, version: 2, digest: "d" });
+  const summary = "They spoke about **everything**.";
+  const compressed = { type: "context_compressed", step: 2, tokens: 9_000, summarised: 4, kept: 2 };
+  session.add({ ...compressed, phase: "start" });
+  session.add({ ...compressed, phase: "end", summary });
+  session.add({ type: "agent_resumed", epoch: 2, sealed: ["g-sealed"], repeated: ["g-ok"] });
+  session.add({ type: "interrupt_requested", by: "Ada" });
+  session.add({ type: "done", reason: "limit", turn: 2, detail: "50 steps are enough." });
+  session.add({ type: "schedule_fired", name: "nightly", due: 0, firing: "f" });
+  session.add({ type: "agent_forked", agent_id: "a", parent: "b", at: 3, snapshot: "before" });
+  return session;
 }
 
 /** An agent with a conversation of this many events. */

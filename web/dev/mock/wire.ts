@@ -3,6 +3,8 @@
  * `Response`, problems included. It knows nothing of Longhouse but the prefix of its API.
  */
 export const PREFIX = "/api/v1";
+/** What the API has outside of its prefix. */
+const OUTSIDE = new Set(["/health", "/info"]);
 
 /** What a route is called with. */
 export type Call<Body = never> = {
@@ -62,6 +64,7 @@ export function serve(routes: Routes, nextRequestId: () => string) {
   return async (request: Request): Promise<Response | null> => {
     const url = new URL(request.url);
     const ofApi = url.pathname.startsWith(`${PREFIX}/`);
+    if (!ofApi && !OUTSIDE.has(url.pathname)) return null;
     const address = `${request.method} ${url.pathname.slice(ofApi ? PREFIX.length : 0)}`;
     const requestId = nextRequestId();
     const headers = new Headers({ "X-Request-Id": requestId });
@@ -74,7 +77,6 @@ export function serve(routes: Routes, nextRequestId: () => string) {
         const result = await route({ path, query: url.searchParams, body, request, headers });
         return withHeaders(responseOf(result), headers);
       }
-      if (!ofApi) return null;
       throw new Refused(404, "not-found", "There is nothing here.");
     } catch (error) {
       const refused = error instanceof Refused ? error : new Refused(500, "broken", String(error));

@@ -40,10 +40,16 @@ class NoObserver {
 globalThis.ResizeObserver = NoObserver;
 globalThis.IntersectionObserver = NoObserver as unknown as typeof IntersectionObserver;
 
-const SCREEN = { width: 1280, height: 900 };
+/** Tall enough that nothing of a transcript is left undrawn. */
+const SCREEN = { width: 1280, height: 6_000 };
+const ROW_HEIGHT = 40;
 Object.defineProperties(HTMLElement.prototype, {
   offsetWidth: { get: () => SCREEN.width },
-  offsetHeight: { get: () => SCREEN.height },
+  offsetHeight: {
+    get(this: HTMLElement) {
+      return "index" in this.dataset ? ROW_HEIGHT : SCREEN.height;
+    },
+  },
   clientWidth: { get: () => SCREEN.width },
   clientHeight: { get: () => SCREEN.height },
 });
@@ -52,3 +58,4 @@ Element.prototype.getBoundingClientRect = () => new DOMRect(0, 0, 100, 20);
 Element.prototype.scrollIntoView = () => {};
 Element.prototype.scrollTo = () => {};
 window.scrollTo = () => {};
+Object.defineProperty(document, "fonts", { value: new EventTarget() });

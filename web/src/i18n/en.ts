@@ -131,6 +131,7 @@ export default {
     showAll_other: "Show all {{count}} lines",
   },
   done: {
+    answer: "Answer",
     completed: "End of turn",
     failed: "The turn failed",
     interrupted: "Interrupted",
@@ -215,6 +216,24 @@ export default {
     toAgents: "Go to the agents",
     waiting_one: "{{count}} approval waits",
     waiting_other: "{{count}} approvals wait",
+  },
+  note: {
+    compressed_one: "The context was too long: a summary stands for the oldest message.",
+    compressed_other:
+      "The context was too long: a summary stands for the {{count}} oldest messages.",
+    file: "{{path}} was changed by something else than the agent's file tools.",
+    fileGone: "{{path}} is gone.",
+    forked: "Forked from another session here.",
+    forkedFromSnapshot: "Forked from the snapshot {{name}} of another session.",
+    post: "From here on it follows version {{version}} of {{post}}.",
+    refused: "The answer did not fit what was asked for; the model was told why.",
+    schedule: {
+      cancelled: "The schedule {{name}} was cancelled.",
+      fired: "The schedule {{name}} was due.",
+      set: "The schedule {{name}} was set.",
+    },
+    skill: "A skill was found: {{name}}",
+    snapshot: "Snapshot {{name}}",
   },
   palette: {
     actions: "Do",

@@ -125,6 +125,7 @@ export default {
     showAll_other: "显示全部 {{count}} 行",
   },
   done: {
+    answer: "答案",
     completed: "回合结束",
     failed: "本回合失败",
     interrupted: "已中断",
@@ -207,6 +208,22 @@ export default {
     skip: "跳到正文",
     toAgents: "前往 AI 员工",
     waiting_other: "{{count}} 项等待审批",
+  },
+  note: {
+    compressed_other: "上下文过长：最早的 {{count}} 条消息已由摘要代替。",
+    file: "{{path}} 被文件工具以外的途径更改。",
+    fileGone: "{{path}} 已不存在。",
+    forked: "从另一个会话在此处分叉。",
+    forkedFromSnapshot: "从另一个会话的快照 {{name}} 分叉。",
+    post: "从此处起遵循 {{post}} 的版本 {{version}}。",
+    refused: "答案不符合要求的格式，已将原因告知模型。",
+    schedule: {
+      cancelled: "日程 {{name}} 已取消。",
+      fired: "日程 {{name}} 已到时间。",
+      set: "日程 {{name}} 已设定。",
+    },
+    skill: "发现技能：{{name}}",
+    snapshot: "快照 {{name}}",
   },
   palette: {
     actions: "操作",

@@ -10,6 +10,7 @@ import { useTranslation } from "react-i18next";
 import type { Outgoing, SessionView } from "./fold";
 import type { Live } from "./live";
 import { Markdown } from "./Markdown";
+import { NoteView } from "./NoteView";
 import type { Row } from "./rows";
 import {
   DoneView,
@@ -39,6 +40,7 @@ const ESTIMATE: Record<string, number> = {
   text: 110,
   tool: 42,
   thinking: 36,
+  note: 30,
   done: 33,
 };
 
@@ -208,6 +210,8 @@ const EntryView = memo(
         return <ResumedView row={row} />;
       case "interrupt":
         return <InterruptView row={row} />;
+      case "note":
+        return <NoteView row={row} opened={opened ?? false} onToggle={onToggle} />;
     }
   },
   (before, after) => sameEntry(before.entry, after.entry) && before.opened === after.opened,

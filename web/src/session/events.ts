@@ -12,8 +12,18 @@ export type SessionState = "ready" | "working" | "waiting";
 export type DoneReason = "completed" | "interrupted" | "failed" | "limit";
 export type JsonObject = Record<string, unknown>;
 
+/** A picture or document beside a message or a result: all but its bytes. */
+export type Attached = { digest: string; media_type: string; size: number; name?: string };
+
 type Body =
-  | { type: "message"; message_id: string; text: string; sender?: string; alone?: boolean }
+  | {
+      type: "message";
+      message_id: string;
+      text: string;
+      sender?: string;
+      alone?: boolean;
+      attachments?: Attached[];
+    }
   | { type: "thinking"; step: number; text: string }
   | { type: "text"; step: number; text: string }
   | {
@@ -32,8 +42,9 @@ type Body =
       outcome: Outcome;
       content: string;
       diff?: string;
+      attachments?: Attached[];
     }
-  | { type: "done"; reason: DoneReason; turn: number; detail?: string }
+  | { type: "done"; reason: DoneReason; turn: number; detail?: string; answer?: JsonObject }
   | {
       type: "permission_required";
       call_id: string;
@@ -41,6 +52,7 @@ type Body =
       arguments: JsonObject;
       reason: string;
       preview?: string;
+      delegated_by?: string;
     }
   | {
       type: "permission_decided";
@@ -54,6 +66,11 @@ type Body =
   | { type: "agent_forked"; agent_id: string; parent: string; at: number; snapshot?: string }
   | { type: "snapshot"; name: string; at: number }
   | { type: "agent_resumed"; epoch: number; sealed?: string[]; repeated?: string[] }
+  | { type: "post_followed"; post: string; version?: number }
+  | { type: "answer_refused"; step: number; problems: string }
+  | { type: "schedule_set"; name: string; text?: string }
+  | { type: "schedule_cancelled"; name: string }
+  | { type: "schedule_fired"; name: string }
   | { type: "state_changed"; before: SessionState; after: SessionState }
   | { type: "step_started"; turn: number; step: number; messages?: string[] }
   | {

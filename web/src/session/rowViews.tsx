@@ -9,6 +9,7 @@ import {
 import { memo } from "react";
 import { useTranslation } from "react-i18next";
 import { clockTime, exactTime } from "../shell/format";
+import type { JsonObject } from "./events";
 import type { Outgoing } from "./fold";
 import type { Live } from "./live";
 import { Markdown } from "./Markdown";
@@ -124,7 +125,12 @@ export function LiveView({ live }: { live: Live }) {
 export const DoneView = memo(function DoneView({ row }: { row: DoneRow }) {
   const { t } = useTranslation();
   if (row.reason === "completed") {
-    return <hr className={classes.rule} aria-label={t("done.completed")} />;
+    return (
+      <>
+        {row.answer && <Answer answer={row.answer} />}
+        <hr className={classes.rule} aria-label={t("done.completed")} />
+      </>
+    );
   }
   const bad = row.reason === "failed";
   return (
@@ -137,6 +143,18 @@ export const DoneView = memo(function DoneView({ row }: { row: DoneRow }) {
     </div>
   );
 });
+
+/** The object that the message asked for. */
+function Answer({ answer }: { answer: JsonObject }) {
+  const { t } = useTranslation();
+  return (
+    <section className={`${classes.part} ${classes.structured}`} data-testid="structured-answer">
+      <div className={classes.partName}>{t("done.answer")}</div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: long output must scroll by keyboard too */}
+      <pre tabIndex={0}>{JSON.stringify(answer, null, 2)}</pre>
+    </section>
+  );
+}
 
 export const ErrorView = memo(function ErrorView({ row }: { row: ErrorRow }) {
   const { t } = useTranslation();

@@ -34,7 +34,14 @@ export type ToolRow = Base & {
   durationMs: number | null;
   decision: { verdict: "allow" | "deny" | "cancelled"; note: string; by: string } | null;
 };
-export type DoneRow = Base & { kind: "done"; reason: DoneReason; detail: string; turn: number };
+export type DoneRow = Base & {
+  kind: "done";
+  reason: DoneReason;
+  detail: string;
+  turn: number;
+  /** The object that the turn's message asked for. */
+  answer: JsonObject | null;
+};
 export type ErrorRow = Base & {
   kind: "error";
   severity: "warning" | "error" | "fatal";
@@ -45,6 +52,18 @@ export type ErrorRow = Base & {
 export type ResumedRow = Base & { kind: "resumed"; sealed: number; repeated: number };
 export type InterruptRow = Base & { kind: "interrupt"; by: string };
 
+/** Something that happened beside the conversation: one quiet line, with more behind it. */
+export type Note =
+  | { about: "compressed"; summarised: number; kept: number; summary: string }
+  | { about: "snapshot"; name: string; at: number }
+  | { about: "forked"; parent: string; at: number; snapshot: string }
+  | { about: "file"; path: string; gone: boolean }
+  | { about: "skill"; name: string; description: string }
+  | { about: "post"; post: string; version: number }
+  | { about: "refused"; problems: string }
+  | { about: "schedule"; change: "set" | "cancelled" | "fired"; name: string };
+export type NoteRow = Base & { kind: "note"; note: Note };
+
 export type Row =
   | MessageRow
   | ThinkingRow
@@ -53,7 +72,8 @@ export type Row =
   | DoneRow
   | ErrorRow
   | ResumedRow
-  | InterruptRow;
+  | InterruptRow
+  | NoteRow;
 
 export type Rows = {
   readonly list: readonly Row[];
@@ -130,6 +150,7 @@ function addRow(list: Row[], index: Map<string, number>, event: SessionEvent): v
         reason: event.reason,
         detail: event.detail ?? "",
         turn: event.turn,
+        answer: event.answer ?? null,
       });
       return;
     case "error":
@@ -153,8 +174,45 @@ function addRow(list: Row[], index: Map<string, number>, event: SessionEvent): v
     case "interrupt_requested":
       list.push({ ...base, kind: "interrupt", by: event.by ?? "" });
       return;
+    default: {
+      const note = noteOf(event, list);
+      if (note) list.push({ ...base, kind: "note", note });
+    }
+  }
+}
+
+/** Null for states, usage and plans, which are no rows, and for what a newer server may send. */
+function noteOf(event: SessionEvent, before: readonly Row[]): Note | null {
+  switch (event.type) {
+    case "context_compressed": {
+      const { phase, summarised, kept, summary = "" } = event;
+      return phase === "end" ? { about: "compressed", summarised, kept, summary } : null;
+    }
+    case "snapshot":
+      return { about: "snapshot", name: event.name, at: event.at };
+    case "agent_forked": {
+      const { parent, at, snapshot = "" } = event;
+      return { about: "forked", parent, at, snapshot };
+    }
+    case "file_changed":
+      return { about: "file", path: event.path, gone: !event.after };
+    case "skill_discovered":
+      return { about: "skill", name: event.name, description: event.description };
+    case "post_followed": {
+      // The first one says what everybody knows: a session begins with its post.
+      const { post, version = 0 } = event;
+      return before.some((row) => row.kind === "done") ? { about: "post", post, version } : null;
+    }
+    case "answer_refused":
+      return { about: "refused", problems: event.problems };
+    case "schedule_set":
+      return { about: "schedule", change: "set", name: event.name };
+    case "schedule_cancelled":
+      return { about: "schedule", change: "cancelled", name: event.name };
+    case "schedule_fired":
+      return { about: "schedule", change: "fired", name: event.name };
     default:
-      return; // states, usage and plans are not rows; nor is what a newer server may send
+      return null;
   }
 }
 
