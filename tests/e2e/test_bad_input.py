@@ -43,6 +43,7 @@ from longhouse.identity.store import tenants, users
 from longhouse.identity.tokens import AccessClaims, AccessTokens
 from longhouse.kit.db.database import open_database
 from longhouse.kit.ids import new_id
+from longhouse.kit.keys import FixedKeys
 from longhouse.server.house import furnish_tenant
 from longhouse.server.lock import HouseTaken
 from longhouse.server.serve import PortTaken, listening
@@ -122,11 +123,11 @@ async def test_a_token_that_expired_a_garbled_one_and_a_foreign_one(
     secret = (house.server.data_dir / "jwt_secret").read_text("ascii").strip()
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
 
-    stranger.token = AccessTokens(secret).issue(claims, now=an_hour_ago, seconds=60)
+    stranger.token = AccessTokens(FixedKeys(secret)).issue(claims, now=an_hour_ago, seconds=60)
     expired = await stranger.answer("GET", "/agents")
     stranger.token = f"{house.ada.token[:-8]}garbage!"
     garbled = await stranger.answer("GET", "/agents")
-    stranger.token = AccessTokens(secrets.token_urlsafe(32)).issue(
+    stranger.token = AccessTokens(FixedKeys(secrets.token_urlsafe(32))).issue(
         claims, now=datetime.now(UTC), seconds=60
     )
     foreign = await stranger.answer("GET", "/agents")

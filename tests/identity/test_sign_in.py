@@ -15,8 +15,8 @@ from tests.fixtures_server import ADMIN, PASSWORD, add_user, calling
 from longhouse.identity.auth import CREDENTIALS_TOPIC
 from longhouse.identity.models import logins, users
 from longhouse.kit.clock import ManualClock
-from longhouse.kit.settings import ensure_jwt_secret
 from longhouse.server.house import House
+from longhouse.server.keys import signing_keys
 
 
 async def sign_in(
@@ -168,17 +168,18 @@ class TestAccessToken:
         self, house: House, admin: httpx2.AsyncClient, client: httpx2.AsyncClient
     ) -> None:
         tokens = await tokens_of(client)
-        key = OctKey.import_key(ensure_jwt_secret(house.settings).get_secret_value())
-        payload = tokens["access_token"].split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
-
-        other_type = jwt.encode({"alg": "HS256", "typ": "other"}, dict(claims), key)
-        no_expiry = jwt.encode(
-            {"alg": "HS256", "typ": "at+jwt"},
-            {name: value for name, value in claims.items() if name != "exp"},
-            key,
+        key = OctKey.import_key(signing_keys(house.settings).newest_first()[0])
+        header, claims = (
+            json.loads(base64.urlsafe_b64decode(part + "=="))
+            for part in tokens["access_token"].split(".")[:2]
         )
-        text_expiry = jwt.encode({"alg": "HS256", "typ": "at+jwt"}, claims | {"exp": "9" * 12}, key)
+        assert await status_with(client, jwt.encode(header, claims, key)) == 200
+
+        other_type = jwt.encode(header | {"typ": "other"}, dict(claims), key)
+        no_expiry = jwt.encode(
+            header, {name: value for name, value in claims.items() if name != "exp"}, key
+        )
+        text_expiry = jwt.encode(header, claims | {"exp": "9" * 12}, key)
 
         assert await status_with(client, other_type) == 401
         assert await status_with(client, no_expiry) == 401

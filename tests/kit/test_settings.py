@@ -1,7 +1,6 @@
 """Settings read from the environment."""
 
 import re
-import stat
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ from longhouse.kit.settings import (
     SandboxMode,
     Settings,
     describe_settings,
-    ensure_jwt_secret,
     load_settings,
     unknown_variables,
 )
@@ -112,6 +110,7 @@ def test_the_model_is_taken_from_its_alias(monkeypatch: pytest.MonkeyPatch) -> N
         ("LONGHOUSE_REPOSITORY_ROOTS", "code", "LONGHOUSE_REPOSITORY_ROOTS.*absolute"),
         ("API_OPENAI_FORCE_BASE_URL", "localhost:1", "API_OPENAI_FORCE_BASE_URL.*http://"),
         ("JWT_SECRET", "short", "JWT_SECRET.*at least 32"),
+        ("CONFIG_ENCRYPTION_KEY", "short", "CONFIG_ENCRYPTION_KEY.*at least 32"),
     ],
 )
 def test_a_wrong_value_names_the_setting_the_problem_and_the_way_out(
@@ -154,35 +153,3 @@ def test_a_misspelt_variable_is_found() -> None:
     assert unknown_variables({"LONGHOUSE_PROT": "1", "LONGHOUSE_PORT": "1", "HOME": "/"}) == (
         "LONGHOUSE_PROT",
     )
-
-
-class TestJwtSecret:
-    def test_it_is_generated_once_for_this_user_only(self, tmp_path: Path) -> None:
-        settings = Settings(data_dir=tmp_path / "new")
-
-        first = ensure_jwt_secret(settings)
-        second = ensure_jwt_secret(settings)
-
-        assert first == second
-        mode = (tmp_path / "new" / "jwt_secret").stat().st_mode
-        assert stat.S_IMODE(mode) == 0o600
-        assert [path.name for path in (tmp_path / "new").iterdir()] == ["jwt_secret"]
-
-    def test_the_one_that_is_set_wins(self, tmp_path: Path) -> None:
-        settings = Settings(data_dir=tmp_path, jwt_secret="x" * 32)
-
-        assert ensure_jwt_secret(settings).get_secret_value() == "x" * 32
-        assert not list(tmp_path.iterdir())
-
-    def test_an_unwritable_place_says_what_to_do(self, tmp_path: Path) -> None:
-        in_the_way = tmp_path / "file"
-        in_the_way.write_text("")
-
-        with pytest.raises(Misconfigured, match="LONGHOUSE_DATA_DIR"):
-            ensure_jwt_secret(Settings(data_dir=in_the_way / "data"))
-
-    def test_a_truncated_file_is_refused(self, tmp_path: Path) -> None:
-        (tmp_path / "jwt_secret").write_text("abc")
-
-        with pytest.raises(Misconfigured, match="too short"):
-            ensure_jwt_secret(Settings(data_dir=tmp_path))

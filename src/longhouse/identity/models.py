@@ -1,4 +1,4 @@
-"""What identity knows: tenants, users, memberships, logins, set-up links, audit entries.
+"""What identity knows: tenants, users, memberships, logins, set-up links, secrets, audit entries.
 
 The tables, the values read from them, and which role may do what. Every room above imports the
 ids and the scopes from here; nothing here reads or writes.
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    LargeBinary,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -147,6 +148,33 @@ setup_links = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("used_at", UtcDateTime, nullable=True),
+)
+
+HOUSE = "house"
+"""The owner of a secret that belongs to no tenant."""
+
+encryption_keys = Table(
+    "encryption_keys",
+    metadata,
+    Column("id", String, primary_key=True),  # `kit.crypto.MasterKey.id`
+    Column("canary", LargeBinary, nullable=False),  # known text under this very key
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("owner", String, nullable=False),  # a tenant's id, or `HOUSE`
+    Column("purpose", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=True),
+    Column("key_id", String, nullable=False),  # of the master key that `sealed` needs
+    Column("sealed", LargeBinary, nullable=False),  # bound to the first three columns
+    Column("updated_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("owner", "purpose", "name"),
+    Index("secrets_by_key", "key_id"),
+    Index("secrets_by_tenant", "tenant_id"),
+    CheckConstraint("owner = COALESCE(tenant_id, 'house')", name="owner_is_tenant"),
 )
 
 audit_entries = Table(

@@ -18,10 +18,12 @@ from datetime import datetime
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import OctKey
+from joserfc.jwk import GuestProtocol, OctKey
 
 from longhouse.identity.models import LoginId, UserId
+from longhouse.kit.crypto import key_id
 from longhouse.kit.errors import Unauthenticated
+from longhouse.kit.keys import Keys
 
 ALGORITHMS = ["HS256"]
 """The only algorithm a token may name; what its header claims never widens this."""
@@ -60,30 +62,35 @@ class AccessClaims:
 
 
 class AccessTokens:
-    """Signs and reads access tokens with one secret."""
+    """Signs access tokens with the newest key and reads them with each."""
 
-    def __init__(self, secret: str) -> None:
-        self._key = OctKey.import_key(secret)
+    def __init__(self, keys: Keys) -> None:
+        """Raises `Misconfigured` for keys that cannot be used."""
+        self._keys = keys
+        self._texts: tuple[str, ...] = ()
+        self._named: dict[str, OctKey] = {}  # of these texts
+        self._by_name()  # at start, and not when the first person signs in
 
     def issue(self, claims: AccessClaims, *, now: datetime, seconds: int) -> str:
         """A token that is good for so many seconds from now."""
         issued = int(now.timestamp())
+        name, key = next(iter(self._by_name().items()))
         return jwt.encode(
-            {"alg": "HS256", "typ": TOKEN_TYPE},
+            {"alg": "HS256", "typ": TOKEN_TYPE, "kid": name},
             {
                 "sub": claims.user_id,
                 "sid": claims.login_id,
                 "iat": issued,
                 "exp": issued + seconds,
             },
-            self._key,
+            key,
             algorithms=ALGORITHMS,
         )
 
     def read(self, token: str, *, now: datetime) -> AccessClaims:
         """What the token says. Raises `TokenExpired`, or `TokenInvalid` for all else."""
         try:
-            decoded = jwt.decode(token, self._key, algorithms=ALGORITHMS)
+            decoded = jwt.decode(token, self._key_of, algorithms=ALGORITHMS)
         except (JoseError, ValueError):  # what is no JWT at all is a ValueError
             raise TokenInvalid from None
         match decoded.claims:
@@ -100,6 +107,21 @@ class AccessTokens:
         if expiry <= now.timestamp():
             raise TokenExpired
         return AccessClaims(user_id=UserId(user_id), login_id=LoginId(login_id))
+
+    def _key_of(self, token: GuestProtocol) -> OctKey:
+        """The key that a token names; while keys rotate there are two."""
+        key = self._by_name().get(token.headers().get("kid", ""))
+        if key is None:
+            raise TokenInvalid
+        return key
+
+    def _by_name(self) -> dict[str, OctKey]:
+        """All keys by their names, the newest first."""
+        texts = self._keys.newest_first()
+        if texts != self._texts:
+            self._named = {key_id(text): OctKey.import_key(text) for text in texts}
+            self._texts = texts
+        return self._named
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +150,8 @@ class RefreshToken:
 class RefreshTokens:
     """Knows which refresh token follows on which."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret.encode()
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
 
     def successor(self, token: RefreshToken) -> RefreshToken:
         """The next token of the same login. Without the secret nobody can tell it."""

@@ -8,7 +8,6 @@ and not here.
 
 import ipaddress
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,15 +28,13 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from longhouse.kit.errors import Misconfigured
+from longhouse.kit.keys import SHORTEST_KEY
 
 PREFIX = "LONGHOUSE_"
 """What the environment variable of a setting begins with."""
 
 BUS_SCHEMES = ("nats", "tls", "postgresql", "postgres")
 MIB = 1024 * 1024
-JWT_SECRET_FILE = "jwt_secret"  # noqa: S105 - a file's name inside the data directory
-JWT_SECRET_BYTES = 32
-"""As long as the hash of HS256, which is as much as helps."""
 
 
 class SandboxMode(StrEnum):
@@ -110,9 +107,30 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         None,
         validation_alias=_also("jwt_secret", "JWT_SECRET"),
-        min_length=JWT_SECRET_BYTES,
+        min_length=SHORTEST_KEY,
         description="Secret that signs access tokens, the same on every replica; without it one "
         "is generated in the data directory on first start.",
+    )
+    jwt_secret_other: SecretStr | None = Field(
+        None,
+        validation_alias=_also("jwt_secret_other", "JWT_SECRET_OTHER"),
+        min_length=SHORTEST_KEY,
+        description="Another secret whose access tokens are accepted: the next or the last one "
+        "while the secret is changed.",
+    )
+    config_encryption_key: SecretStr | None = Field(
+        None,
+        validation_alias=_also("config_encryption_key", "CONFIG_ENCRYPTION_KEY"),
+        min_length=SHORTEST_KEY,
+        description="Key that encrypts stored secrets, the same on every replica; without it one "
+        "is generated in the data directory on first start.",
+    )
+    config_encryption_key_other: SecretStr | None = Field(
+        None,
+        validation_alias=_also("config_encryption_key_other", "CONFIG_ENCRYPTION_KEY_OTHER"),
+        min_length=SHORTEST_KEY,
+        description="Another key that decrypts stored secrets and encrypts none: the next or the "
+        "last one while the key is changed.",
     )
     sandbox: SandboxMode = Field(
         SandboxMode.AUTO,
@@ -284,51 +302,6 @@ def unknown_variables(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(
         sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
     )
-
-
-def ensure_jwt_secret(settings: Settings) -> SecretStr:
-    """The secret that signs access tokens: the one set, else the one kept in the data directory.
-
-    On first start it is generated there, readable by this user only. Two processes that start at
-    once get the same one. Raises `Misconfigured` when it can neither be read nor written.
-    """
-    if settings.jwt_secret is not None:
-        return settings.jwt_secret
-    path = settings.data_dir / JWT_SECRET_FILE
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_once(path, secrets.token_urlsafe(JWT_SECRET_BYTES))
-        secret = path.read_text("ascii").strip()
-    except OSError as error:
-        raise Misconfigured(
-            f"The signing secret {path} cannot be read or written: {error.strerror}.",
-            hint=f"Make the directory writable, or set {PREFIX}DATA_DIR or {PREFIX}JWT_SECRET.",
-        ) from error
-    if len(secret) < JWT_SECRET_BYTES:
-        raise Misconfigured(
-            f"The signing secret in {path} is too short.",
-            hint="Delete the file; a new one is generated and everybody signs in again.",
-        )
-    return SecretStr(secret)
-
-
-def _write_once(path: Path, text: str) -> None:
-    """Create the file whole or leave the one that is there: a link is atomic, a write is not."""
-    if path.exists():
-        return
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return  # another process was first: its secret counts
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _variables(name: str, field: FieldInfo) -> tuple[str, ...]:

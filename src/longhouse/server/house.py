@@ -35,13 +35,15 @@ from longhouse.identity.service import first_run
 from longhouse.identity.service.identity import Identity, make_identity
 from longhouse.identity.service.issuing import Lifetimes
 from longhouse.identity.service.liveness import Liveness
+from longhouse.identity.service.secrets import Secrets, prove_keys, remember_key
 from longhouse.kit import logs
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.bus.choose import default_bus_url, opened_bus
 from longhouse.kit.clock import Clock, SystemClock
+from longhouse.kit.crypto import Keyring
 from longhouse.kit.db.database import Database, open_database
 from longhouse.kit.db.migrate import upgrade
-from longhouse.kit.settings import Settings, ensure_jwt_secret
+from longhouse.kit.settings import Settings
 from longhouse.runtime.mcp.file import read_servers
 from longhouse.runtime.mcp.server import McpServer
 from longhouse.runtime.model import Models
@@ -52,6 +54,7 @@ from longhouse.runtime.sandbox.choose import choose
 from longhouse.runtime.sandbox.egress import Egress
 from longhouse.runtime.tools.outputs import Outputs
 from longhouse.runtime.tools.registry import builtin_tools
+from longhouse.server.keys import encryption_ring, signing_keys
 from longhouse.server.lock import only_server_of
 
 PARK_SECONDS = 10.0
@@ -71,6 +74,7 @@ class House:
     database: Database
     bus: Bus
     identity: Identity
+    secrets: Secrets
     sandbox: Sandbox
     models: EnvironmentModels
     posts: Posts
@@ -106,15 +110,19 @@ async def open_house(
     """
     clock = clock or SystemClock()
     _hide_secrets(settings)
+    ring = encryption_ring(settings)
     with only_server_of(settings.database_url), Node(settings.data_dir) as node:
         async with (
-            _opened_database(settings) as database,
+            _opened_database(settings, ring, clock) as database,
             opened_bus(settings.bus_url or default_bus_url(settings.database_url)) as bus,
             _opened_models(settings, clock) as models,
         ):
             sandbox = sandbox or await choose(settings.sandbox.value)
             stopping = asyncio.Event()
-            identity = _identity(settings, database, bus, clock, passwords or Passwords())
+            secrets = Secrets(ring)
+            identity = await _identity(
+                settings, secrets, database, bus, clock, passwords or Passwords()
+            )
             servers = _mcp_servers(settings)
             posts = Posts(
                 database=database, clock=clock, tools=builtin_tools(), mcp_servers=servers
@@ -142,6 +150,7 @@ async def open_house(
                     database=database,
                     bus=bus,
                     identity=identity,
+                    secrets=secrets,
                     sandbox=sandbox,
                     models=models,
                     posts=posts,
@@ -189,10 +198,9 @@ async def create_admin(settings: Settings, new: NewUser) -> User:
 
     Raises `InvalidInput`, `NameTaken`, and what opening the database may raise.
     """
-    async with _opened_database(settings) as database:
-        return await first_run.create_admin(
-            database, new, clock=SystemClock(), tenant_made=furnish_tenant
-        )
+    ring, clock = encryption_ring(settings), SystemClock()
+    async with _opened_database(settings, ring, clock) as database:
+        return await first_run.create_admin(database, new, clock=clock, tenant_made=furnish_tenant)
 
 
 def furnish_tenant(conn: Connection, tenant_id: TenantId, now: datetime) -> None:
@@ -247,14 +255,23 @@ def _streams(
     )
 
 
-def _identity(
-    settings: Settings, database: Database, bus: Bus, clock: Clock, passwords: Passwords
+async def _identity(
+    settings: Settings,
+    secrets: Secrets,
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    passwords: Passwords,
 ) -> Identity:
+    def refresh_secret(conn: Connection) -> bytes:
+        return secrets.of_house(conn, purpose="refresh-tokens", now=clock.now())
+
     return make_identity(
         database=database,
         bus=bus,
         clock=clock,
-        jwt_secret=_jwt_secret(settings),
+        signing=signing_keys(settings),
+        refresh_secret=await database.write(refresh_secret),
         passwords=passwords,
         lifetimes=Lifetimes(
             access_seconds=settings.access_token_seconds,
@@ -262,12 +279,6 @@ def _identity(
         ),
         tenant_made=furnish_tenant,
     )
-
-
-def _jwt_secret(settings: Settings) -> str:
-    secret = ensure_jwt_secret(settings).get_secret_value()
-    logs.hide(secret)
-    return secret
 
 
 def _hide_secrets(settings: Settings) -> None:
@@ -283,10 +294,15 @@ def _hide_secrets(settings: Settings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _opened_database(settings: Settings) -> AsyncIterator[Database]:
+async def _opened_database(
+    settings: Settings, ring: Keyring, clock: Clock
+) -> AsyncIterator[Database]:
+    """With the tables up to date, and with the key that its secrets are under."""
     database = await open_database(settings.database_url)
     try:
+        await database.read(lambda conn: prove_keys(conn, ring))  # before anything is changed
         await upgrade(database)
+        await database.write(lambda conn: remember_key(conn, ring, now=clock.now()))
         yield database
     finally:
         await database.close()

@@ -17,6 +17,7 @@ from longhouse.identity.tokens import AccessTokens, RefreshTokens
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
+from longhouse.kit.keys import Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +36,17 @@ def make_identity(
     database: Database,
     bus: Bus,
     clock: Clock,
-    jwt_secret: str,
+    signing: Keys,
+    refresh_secret: bytes,
     passwords: Passwords,
     lifetimes: Lifetimes,
     tenant_made: TenantMade,
 ) -> Identity:
-    """The services on one database."""
-    tokens = AccessTokens(jwt_secret)
+    """The services on one database.
+
+    `signing`: keys of access tokens. `refresh_secret`: the same in every process, for good.
+    """
+    tokens = AccessTokens(signing)
     slow_down = SlowDown(clock)
     issuer = Issuer(tokens=tokens, lifetimes=lifetimes, clock=clock)
     refusals = Refusals(database=database, clock=clock)
@@ -66,7 +71,7 @@ def make_identity(
             passwords=passwords,
             slow_down=slow_down,
             issuer=issuer,
-            refresh_tokens=RefreshTokens(jwt_secret),
+            refresh_tokens=RefreshTokens(refresh_secret),
             refusals=refusals,
         ),
         refusals=refusals,
