@@ -19,6 +19,7 @@ from longhouse.protocol.events import (
     Every,
     EverySteps,
     Outcome,
+    RoomMessage,
     Severity,
     Todo,
     TodoStatus,
@@ -64,6 +65,7 @@ from longhouse.runtime.posts import (
     Rule,
     Verdict,
 )
+from longhouse.runtime.rooms import NotARoom, Room, UnknownRoom
 from longhouse.runtime.runtime import Runtime, UnknownPost
 from longhouse.runtime.sandbox.base import Sandbox, SandboxRefused
 from longhouse.runtime.schedules import Schedule
@@ -113,10 +115,13 @@ __all__ = [
     "NoSuchPoint",
     "NoSuchSchedule",
     "NoSuchSnapshot",
+    "NotARoom",
     "NotForkable",
     "Outcome",
     "Permissions",
     "Post",
+    "Room",
+    "RoomMessage",
     "Rule",
     "Runtime",
     "SQLiteJournal",
@@ -139,6 +144,7 @@ __all__ = [
     "Unanswered",
     "UnknownAgent",
     "UnknownPost",
+    "UnknownRoom",
     "Usage",
     "Verdict",
     "tool",

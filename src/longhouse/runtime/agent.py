@@ -447,7 +447,7 @@ class Agent:
     async def open(self) -> None:
         """Read the journal; where agents drive themselves, go on with an unfinished turn."""
         await self._ledger.catch_up()
-        if self._ledger.context.seq == 0:
+        if not self._ledger.context.agent_id:  # nothing is there, or the journal of a room
             raise UnknownAgent(f"There is no agent {self.id!r}.")
         if self._services.drive:
             self._listen_for_schedules()

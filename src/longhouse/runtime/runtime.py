@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -31,6 +31,7 @@ from longhouse.runtime.mcp.server import McpServer
 from longhouse.runtime.mcp.toolbox import Toolbox
 from longhouse.runtime.model import Models
 from longhouse.runtime.posts import Post
+from longhouse.runtime.rooms import Room
 from longhouse.runtime.sandbox.base import Sandbox
 from longhouse.runtime.sandbox.choose import choose
 from longhouse.runtime.sandbox.egress import Egress
@@ -96,6 +97,8 @@ class Runtime:
         self._journal.bus = self._bus
         self._services: Services | None = None
         self._agents: dict[str, Agent] = {}
+        self._rooms: dict[str, Room] = {}
+        self._opening_rooms = asyncio.Lock()
         self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
@@ -126,6 +129,8 @@ class Runtime:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await asyncio.gather(*(room.close() for room in self._rooms.values()))
+        self._rooms.clear()
         await self._scheduler.close()
         await asyncio.gather(*(agent.close() for agent in self._agents.values()))
         self._agents.clear()
@@ -158,18 +163,43 @@ class Runtime:
             self._agents[agent_id] = agent
             return agent
 
+    async def room(
+        self,
+        room_id: str,
+        *,
+        members: Mapping[str, str] | None = None,
+        exchanges: int | None = None,
+    ) -> Room:
+        """Open a room: the one of that id, or a new one when `members` are given.
+
+        `members`: names that can be mentioned, each with the id of its agent; `exchanges`: how
+        often members may ask each other after a person spoke. Either, when given, replaces what the
+        room had. Raises `UnknownRoom`, `NotARoom`, `UnknownAgent` and `InvalidInput`.
+        """
+        services = self._entered()
+        async with self._opening_rooms:
+            if (room := self._rooms.get(room_id)) is not None:
+                await room.change(members, exchanges)
+                return room
+            room = Room(room_id, services, self.agent)
+            await room.open(members, exchanges)
+            self._rooms[room_id] = room
+            return room
+
     async def put_away(self, agent_id: str) -> None:
-        """Close an agent and forget it here; its journal stays."""
+        """Close an agent, or a room, and forget it here; its journal stays."""
+        await self._close_room(agent_id)
         async with self._opening:
             if (agent := self._agents.pop(agent_id, None)) is not None:
                 await agent.close()
 
     async def delete(self, agent_id: str) -> None:
-        """Delete an agent and its sub-agents for good. Raises `UnknownAgent`.
+        """Delete an agent and its sub-agents, or a room, for good. Raises `UnknownAgent`.
 
         What runs is cut off. Forks keep the past they share with it; its workspace is left to
         whoever made it.
         """
+        await self._close_room(agent_id)
         async with self._opening:
             if (agent := self._agents.pop(agent_id, None)) is not None:
                 await agent.close()
@@ -179,6 +209,11 @@ class Runtime:
             self._scheduler.fire_at(agent_id, None)
             await self._outputs.forget(agent_id)
             await self._delete_sub_agents(agent_id, errands)
+
+    async def _close_room(self, room_id: str) -> None:
+        async with self._opening_rooms:
+            if (room := self._rooms.pop(room_id, None)) is not None:
+                await room.close()
 
     async def _delete_sub_agents(self, agent_id: str, errands: Sequence[Event]) -> None:
         for event in errands:
