@@ -2,15 +2,24 @@
 
     python opener.py <folder> <name>
 
-It follows words on its standard input (send, rest) and says on its standard output how far it is:
-`open`, `sent`, then `rested` or `fenced`.
+At each line on its standard input it does its next part, and says on its standard output how far it
+is: `open`; `sent`, when all messages but the last were sent and it has begun to answer; `rested` or
+`fenced`, after the last message.
 """
 
 import asyncio
 import sys
 from pathlib import Path
 
-from longhouse.runtime import Fenced, FixedModels, Post, Runtime, ScriptedModel, SQLiteJournal
+from longhouse.runtime import (
+    Agent,
+    Fenced,
+    FixedModels,
+    Post,
+    Runtime,
+    ScriptedModel,
+    SQLiteJournal,
+)
 from longhouse.runtime.models.scripted import say
 from longhouse.runtime.sandbox.refuse import Refuse
 
@@ -30,16 +39,27 @@ async def main(folder: Path, name: str) -> None:
         await agent.rest()
         say_word("open")
         await next_word()
-        for place in range(MESSAGES):
-            await agent.send(f"{name} {place}", message_id=f"{name}-{place}")
+        for place in range(MESSAGES - 1):
+            await send(agent, name, place)
+        await rest(agent)
         say_word("sent")
         await next_word()
-        try:
-            await agent.rest()
-        except Fenced:
-            say_word("fenced")
-        else:
-            say_word("rested")
+        await send(agent, name, MESSAGES - 1)
+        say_word(await rest(agent))
+
+
+async def send(agent: Agent, name: str, place: int) -> None:
+    """Give the agent one of the messages."""
+    await agent.send(f"{name} {place}", message_id=f"{name}-{place}")
+
+
+async def rest(agent: Agent) -> str:
+    """Wait until the agent rests here, or was taken over by the other process."""
+    try:
+        await agent.rest()
+    except Fenced:
+        return "fenced"
+    return "rested"
 
 
 def say_word(word: str) -> None:
