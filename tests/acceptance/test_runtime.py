@@ -146,6 +146,7 @@ class House:
             workspaces=self.folder / "workspaces",
             hooks=hooks,
             clock=self.clock,
+            grace_seconds=0,  # what hangs here never comes to a safe point
         )
         return await self._stack.enter_async_context(runtime), model
 
@@ -1982,7 +1983,7 @@ async def test_35_a_subscriber_that_never_reads_costs_bounded_memory_and_slows_n
         await agent.send(f"message {place}")
         await agent.rest()
 
-    subscriptions = agent._services.bus._topics[f"delta.{agent.id}"]  # type: ignore[attr-defined]
+    subscriptions = agent._life.services.bus._topics[f"delta.{agent.id}"]  # type: ignore[attr-defined]
     kept = [len(subscription._waiting) for subscription in subscriptions]
     assert len(kept) == 1
     assert kept[0] <= 256

@@ -311,7 +311,7 @@ async def test_nobody_is_reminded_of_a_plan_that_was_just_made(house: House) -> 
 async def test_an_agent_at_rest_answers_what_another_process_was_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("longhouse.runtime.agent.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("longhouse.runtime.pool.LOOK_SECONDS", 0.01)
     path = tmp_path / "agents.db"
     async with Runtime(
         journal=SQLiteJournal(path),
@@ -334,7 +334,7 @@ async def test_an_agent_at_rest_answers_what_another_process_was_told(
 async def test_an_agent_at_rest_learns_that_it_was_taken_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("longhouse.runtime.agent.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("longhouse.runtime.pool.LOOK_SECONDS", 0.01)
     journal = MemoryJournal()
     model = ScriptedModel([])
     async with Runtime(

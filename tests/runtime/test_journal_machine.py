@@ -459,7 +459,7 @@ class AgentMachine(RuleBasedStateMachine):
         events = self._do(self.house.events())
         status = self._do(self.house.agent.status())
         context = fold(events)
-        assert self.house.agent._ledger.context == context
+        assert self.house.agent._life._memory.ledger.context == context
         assert status.state is state is context.state
         check_rest(context)
         check_calls(events, context, self.house.effects)

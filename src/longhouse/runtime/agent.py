@@ -1,19 +1,19 @@
 """An agent's public face: send, subscribe, decide, status, interrupt.
 
 Got from `Runtime.agent`. Everything said to an agent goes through its journal, so it holds whether
-the turn runs here, in another process, or not yet. The work itself is in `turn`.
+the turn runs here, in another process, or not yet. Where the agent is kept and how it goes on is
+in `life`; the work itself is in `turn`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
-from longhouse.kit.errors import Conflict, InvalidInput, LonghouseError, NotFound
+from longhouse.kit.errors import Conflict, InvalidInput, NotFound
 from longhouse.kit.ids import new_id
 from longhouse.protocol.events import (
     CHANNELS,
@@ -25,6 +25,7 @@ from longhouse.protocol.events import (
     Done,
     DoneReason,
     Draft,
+    ErrorRaised,
     Event,
     InterruptRequested,
     JsonObject,
@@ -45,27 +46,19 @@ from longhouse.protocol.events import (
 from longhouse.runtime.context import Context
 from longhouse.runtime.journals.base import (
     DuplicateKey,
-    Fenced,
-    UnknownAgent,
     check_point,
     microseconds,
 )
-from longhouse.runtime.ledger import Ledger, Listener
-from longhouse.runtime.loop import Rest, next_action
-from longhouse.runtime.model import AssistantMessage, Message
-from longhouse.runtime.posts import Limits
-from longhouse.runtime.schedules import Schedule, check, due_by_time, firing, next_look
-from longhouse.runtime.services import Services
+from longhouse.runtime.ledger import draft
+from longhouse.runtime.life import Life
+from longhouse.runtime.listeners import Listener
+from longhouse.runtime.model import Message
+from longhouse.runtime.schedules import Schedule, check, due_by_time, firing
 from longhouse.runtime.subscribe import subscribe
 from longhouse.runtime.tasks import ended
-from longhouse.runtime.tools.shells import Shells
-from longhouse.runtime.turn import Turn
-
-logger = logging.getLogger(__name__)
 
 LONGEST_ID = 512  # characters of an agent id
 LONGEST_NAME = 128  # characters of a snapshot's name
-LOOK_SECONDS = 15.0  # how often an agent at rest looks for what other processes wrote
 
 
 class NoSuchApproval(NotFound):
@@ -157,22 +150,18 @@ Opener: TypeAlias = Callable[[str], Awaitable["Agent"]]
 
 
 class Agent:
-    """A durable agent. All methods may be called at any time."""
+    """A durable agent. All methods may be called at any time, also while it is put away."""
 
-    def __init__(self, agent_id: str, services: Services, opener: Opener | None = None) -> None:
+    def __init__(self, life: Life, opener: Opener | None = None) -> None:
         """`opener` opens its forks; without one it cannot be forked."""
-        self.id = agent_id
+        self._life = life
+        self._journal = life.services.journal
         self._opener = opener
-        self._services = services
-        self._ledger = Ledger(agent_id, services.journal)
-        self._shells = Shells(services.clock)
-        self._turn = Turn(agent_id, services, self._ledger, shells=self._shells)
-        self._running = asyncio.Lock()
-        self._wanted = asyncio.Event()
-        self._at_rest = asyncio.Event()
-        self._broken = asyncio.Event()  # it does not go on by itself: `_failure` says why
-        self._driver: asyncio.Task[None] | None = None
-        self._failure: Exception | None = None
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return self._life.id
 
     async def send(self, text: str, *, message_id: str | None = None, sender: str = "") -> str:
         """Give the agent a message; it is durable when this returns. The message's id.
@@ -192,18 +181,18 @@ class Agent:
         for the answer to that message. Raises `Unanswered` when the turn ends otherwise, and what
         stopped the agent, if anything did.
         """
-        since = 0 if message_id else self._ledger.context.seq
+        since = 0 if message_id else self._life.seen
         message_id = message_id or new_id("msg")
         await self._receive(
             MessageReceived(message_id=message_id, text=text, sender=sender, alone=True)
         )
         answer = asyncio.create_task(self._answer_to(message_id, since))
-        broken = asyncio.create_task(self._broken.wait())
+        broken = asyncio.create_task(self._life.broken.wait())
         try:
             await asyncio.wait({answer, broken}, return_when=asyncio.FIRST_COMPLETED)
             if answer.done():
                 return answer.result()
-            raise self._failure or Unanswered(
+            raise self._life.failure or Unanswered(
                 "The agent was put away before it answered.",
                 hint="The message is in its journal, and is answered once the agent is opened.",
             )
@@ -216,33 +205,32 @@ class Agent:
         self, call_id: str, decision: Literal["allow", "deny"], *, note: str = "", by: str = ""
     ) -> None:
         """Allow or deny a call that waits. Raises `NoSuchApproval`, `AlreadyDecided`."""
-        await self._ledger.catch_up()
-        context = self._ledger.context
+        ledger = await self._life.ledger()
+        context = ledger.context
         if call_id not in context.call_ids:
             raise NoSuchApproval(f"This agent has no call {call_id!r}.")
         if all(required.call_id != call_id for required in context.approvals()):
-            self._wake()  # whoever decided may not have got to it
+            self._life.wake()  # whoever decided may not have got to it
             raise AlreadyDecided(f"Call {call_id!r} does not wait for a decision.")
         body = PermissionDecided(call_id=call_id, decision=decision, note=note, by=by)
         try:
-            await self._ledger.post(body)
+            await ledger.post(body)
         except DuplicateKey:
-            self._wake()
             raise AlreadyDecided(f"Call {call_id!r} was decided before.") from None
-        self._wake()
+        finally:
+            self._life.wake()
 
     async def interrupt(self, *, by: str = "") -> None:
         """Stop the turn that runs or waits; without one, nothing happens."""
-        await self._ledger.catch_up()
-        context = self._ledger.context
-        if context.turn_open or context.fresh:
-            await self._ledger.post(InterruptRequested(by=by))
-            self._wake()
+        ledger = await self._life.ledger()
+        if ledger.context.turn_open or ledger.context.fresh:
+            await ledger.post(InterruptRequested(by=by))
+            self._life.wake()
 
     async def status(self) -> Status:
         """Where the agent stands."""
-        await self._ledger.catch_up()
-        return _status(self.id, self._ledger.context)
+        ledger = await self._life.ledger()
+        return _status(self.id, ledger.context)
 
     async def todos(self) -> tuple[Todo, ...]:
         """The agent's plan."""
@@ -258,10 +246,10 @@ class Agent:
                 f"{name[:40]!r} cannot be a snapshot's name.",
                 hint=f"Use 1 to {LONGEST_NAME} printable characters.",
             )
-        await self._ledger.catch_up()
-        taken = SnapshotTaken(name=name, at=self._safe_point(None))
+        ledger = await self._life.ledger()
+        taken = SnapshotTaken(name=name, at=self._safe_point(ledger.context, None))
         try:
-            await self._ledger.post(taken)
+            await ledger.post(taken)
         except DuplicateKey:
             raise SnapshotExists(f"Agent {self.id!r} has a snapshot {name!r} already.") from None
         return taken
@@ -284,16 +272,16 @@ class Agent:
             raise InvalidInput("A sub-agent cannot be forked.", hint="Fork the agent it works for.")
         agent_id = new_id("agent") if id is None else id
         check_agent_id(agent_id)
-        await self._ledger.catch_up()
+        context = (await self._life.ledger()).context
         forked = AgentForked(
             agent_id=agent_id,
             parent=self.id,
-            at=self._safe_point(at),
+            at=self._safe_point(context, at),
             snapshot=at if isinstance(at, str) else "",
-            metadata={**self._ledger.context.metadata, **(metadata or {})},
+            metadata={**context.metadata, **(metadata or {})},
         )
-        drafts = [Draft(body) for body in (forked, *self._closing(forked.at))]
-        if not await self._services.journal.fork(self.id, agent_id, drafts, at=forked.at):
+        drafts = [Draft(body) for body in (forked, *self._closing(context, forked.at))]
+        if not await self._journal.fork(self.id, agent_id, drafts, at=forked.at):
             raise AgentExists(f"There is an agent {agent_id!r} already.")
         return await self._opener(agent_id)
 
@@ -302,10 +290,9 @@ class Agent:
 
         Raises `NoSuchPoint`, `NoSuchSnapshot`.
         """
-        await self._ledger.catch_up()
-        seq = self._number(point)
+        seq = self._number((await self._life.ledger()).context, point)
         past = Context()
-        past.apply(await self._services.journal.read(self.id, limit=seq))
+        past.apply(await self._journal.read(self.id, limit=seq))
         return Moment(
             status=_status(self.id, past),
             messages=tuple(past.messages),
@@ -320,30 +307,27 @@ class Agent:
         `InvalidInput`.
         """
         check(name, when)
-        await self._ledger.post(ScheduleSet(name=name, when=when, text=text.strip()))
-        self._look_ahead()
+        ledger = await self._life.ledger()
+        await ledger.post(ScheduleSet(name=name, when=when, text=text.strip()))
 
     async def unschedule(self, name: str) -> None:
         """Let a schedule fire no more. Raises `NoSuchSchedule`."""
-        names = [schedule.name for schedule in await self.schedules()]
+        ledger = await self._life.ledger()
+        names = list(ledger.context.schedules)
         if name not in names:
             raise NoSuchSchedule(
                 f"There is no schedule {name!r}.", hint=f"Schedules: {', '.join(names) or 'none'}."
             )
-        await self._ledger.post(ScheduleCancelled(name=name))
-        self._look_ahead()
+        await ledger.post(ScheduleCancelled(name=name))
 
     async def schedules(self) -> tuple[Schedule, ...]:
         """What is scheduled and may still fire."""
-        await self._ledger.catch_up()
-        return tuple(self._ledger.context.schedules.values())
+        ledger = await self._life.ledger()
+        return tuple(ledger.context.schedules.values())
 
     def last_words(self) -> str:
         """The text of the model's last answer, as far as this process knows the journal."""
-        for message in reversed(self._ledger.context.messages):
-            if isinstance(message, AssistantMessage):
-                return "".join(part.text for part in message.blocks if isinstance(part, Text))
-        return ""
+        return self._life.last_words()
 
     def subscribe(
         self,
@@ -357,29 +341,57 @@ class Agent:
         `channels`: none means all. `types`: only these. `deltas`: live fragments too. A reader that
         does not read costs a bounded buffer and slows nobody.
         """
-        return subscribe(self._services, self.id, channels, since=since, types=types, deltas=deltas)
+        return subscribe(
+            self._life.services, self.id, channels, since=since, types=types, deltas=deltas
+        )
 
     def on(self, event_type: str, listener: Listener) -> Callable[[], None]:
         """Call `listener` with each new `control` or `monitor` event of a type. Returns the undo.
 
-        A listener that fails is logged and does not disturb the agent.
+        It is kept for as long as the runtime is open; of what happened while the agent was away it
+        is told when it is back. A listener that fails is logged and does not disturb the agent.
         """
         if CHANNELS.get(event_type) not in {Channel.CONTROL, Channel.MONITOR}:
             known = ", ".join(types_on((Channel.CONTROL, Channel.MONITOR)))
             raise InvalidInput(f"There is no event {event_type!r} to listen to.", hint=known)
-        return self._ledger.listen(event_type, listener)
+        return self._life.listen(event_type, listener)
 
     async def rest(self) -> AgentState:
         """Wait until nothing more will happen by itself. Raises what stopped the agent, if any."""
-        if self._driver is not None:
-            await self._at_rest.wait()
-        if self._failure is not None:
-            raise self._failure
-        return self._ledger.context.state
+        return await self._life.rest()
 
-    def _number(self, at: int | str | None) -> int:
+    def run(self) -> Coroutine[Any, Any, AgentState]:
+        """Go on until the agent rests: ready, or waiting for a person. Parked: still working.
+
+        It waits its turn when all places of the pool are at work. Raises `Fenced` when another
+        process took the agent over.
+        """
+        return self._life.run()
+
+    async def fire(self) -> None:
+        """Do what is due by the clock; each firing happens once, whoever else looks for it."""
+        ledger = await self._life.ledger()
+        context, now = ledger.context, microseconds(self._life.services.clock)
+        for schedule, due in due_by_time(
+            context.schedules.values(), now=now, unread=context.queued
+        ):
+            try:
+                await ledger.post(*firing(schedule, due=due))
+                self._life.wake()
+            except DuplicateKey:
+                await ledger.catch_up()
+        self._life.look_ahead(context)
+
+    async def park(self) -> None:
+        """Stop at the next safe point between two actions. What is asked of it later goes on."""
+        await self._life.park()
+
+    async def give_up(self, problem: ErrorRaised) -> None:
+        """End as failed a turn that nobody could finish, so that the agent can be used again."""
+        await self._life.give_up(problem)
+
+    def _number(self, context: Context, at: int | str | None) -> int:
         """The event's number that a caller means."""
-        context = self._ledger.context
         if at is None:
             return context.seq
         if isinstance(at, str):
@@ -390,8 +402,8 @@ class Agent:
         check_point(self.id, at, context.seq)
         return at
 
-    def _safe_point(self, at: int | str | None) -> int:
-        context, seq = self._ledger.context, self._number(at)
+    def _safe_point(self, context: Context, at: int | str | None) -> int:
+        seq = self._number(context, at)
         if context.point(seq).safe:
             return seq
         before = context.safe_before(seq)
@@ -402,9 +414,9 @@ class Agent:
             "call has its result.",
         )
 
-    def _closing(self, at: int) -> list[Body]:
+    def _closing(self, context: Context, at: int) -> list[Body]:
         """What ends, in the fork, the turn that was open when it was forked."""
-        point = self._ledger.context.point(at)
+        point = context.point(at)
         bodies: list[Body] = []
         if point.turn:
             detail = f"Forked from {self.id}."
@@ -417,8 +429,8 @@ class Agent:
         if not message.text.strip():
             raise InvalidInput("The message is empty.", hint="Say what the agent should do.")
         with suppress(DuplicateKey):
-            await self._ledger.post(message)
-        self._wake()
+            await self._life.tell(draft(message))
+        self._life.wake()
 
     async def _answer_to(self, message_id: str, since: int) -> str:
         """The text of the last answer of the turn that took this message in."""
@@ -441,129 +453,6 @@ class Agent:
                     case Done() as body if told:
                         return _answer(body, words)
         raise Unanswered("The runtime was closed before the agent answered.")
-
-    # --- what a runtime or a server calls -----------------------------------------------------
-
-    async def open(self) -> None:
-        """Read the journal; where agents drive themselves, go on with an unfinished turn."""
-        await self._ledger.catch_up()
-        if not self._ledger.context.agent_id:  # nothing is there, or the journal of a room
-            raise UnknownAgent(f"There is no agent {self.id!r}.")
-        if self._services.drive:
-            self._listen_for_schedules()
-            self._driver = asyncio.create_task(self._drive(), name=f"agent {self.id[:40]}")
-            self._wake()
-
-    async def run(self) -> AgentState:
-        """Go on until the agent rests: ready, or waiting for a person. Parked: still working.
-
-        Raises `Fenced` when another process took the agent over.
-        """
-        async with self._running:
-            try:
-                await self._turn.run()
-            except Fenced:
-                await self._shells.end_all("its agent was taken over by another process")
-                raise
-            return self._ledger.context.state
-
-    async def fire(self) -> None:
-        """Do what is due by the clock; each firing happens once, whoever else looks for it."""
-        await self._ledger.catch_up()
-        context = self._ledger.context
-        now = microseconds(self._services.clock)
-        for schedule, due in due_by_time(
-            context.schedules.values(), now=now, unread=context.queued
-        ):
-            try:
-                await self._ledger.post(*firing(schedule, due=due))
-                self._wake()
-            except DuplicateKey:
-                await self._ledger.catch_up()
-        self._look_ahead()
-
-    async def park(self) -> None:
-        """Stop at the next safe point between two actions; the next `run` goes on from there."""
-        self._turn.park()
-        async with self._running:
-            pass
-
-    async def close(self) -> None:
-        """Put the agent away. What it was doing is cut off, and taken up at the next opening.
-
-        Its background commands end for good.
-        """
-        if self._driver is not None:
-            self._driver.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._driver
-            self._at_rest.set()
-        self._broken.set()
-        await self._shells.end_all("its agent was put away")
-        self._ledger.close()
-
-    def _listen_for_schedules(self) -> None:
-        for kind in ("schedule_set", "schedule_cancelled", "schedule_fired"):
-            self._ledger.listen(kind, lambda _: self._look_ahead())
-        self._look_ahead()
-
-    def _look_ahead(self) -> None:
-        """Say when this agent has to fire next."""
-        if self._services.drive:
-            context, now = self._ledger.context, microseconds(self._services.clock)
-            schedules = context.schedules.values()
-            moment = next_look(schedules, now=now, unread=context.queued)
-            self._services.fire_at(self.id, moment)
-
-    def _wake(self) -> None:
-        if self._driver is not None and self._driver.done():
-            return  # put away, or taken over by another process: nothing here can go on
-        self._failure = None
-        self._broken.clear()
-        self._at_rest.clear()
-        self._wanted.set()
-
-    async def _drive(self) -> None:
-        while True:
-            try:
-                await self._awaited()
-                self._wanted.clear()
-                await self.run()
-            except Fenced as error:
-                self._failure = error
-                self._broken.set()
-                self._at_rest.set()
-                return
-            except Exception as error:  # a task boundary: `rest` raises it to whoever waits
-                logger.exception("agent %s stopped", self.id)
-                self._failure = error
-                self._broken.set()
-            if not self._wanted.is_set():
-                self._at_rest.set()
-
-    async def _awaited(self) -> None:
-        """Wait until there may be something to do: said here, or by another process."""
-        while not self._wanted.is_set():
-            try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await self._wanted.wait()
-            except TimeoutError:
-                if await self._has_news():
-                    self._wake()
-
-    async def _has_news(self) -> bool:
-        """Whether another process wrote what is to be acted on. Raises `Fenced`."""
-        try:
-            head = await self._services.journal.head(self.id)
-            await self._ledger.catch_up()
-        except LonghouseError:  # a journal that cannot be read now may be readable later
-            logger.warning("agent %s could not look at its journal", self.id, exc_info=True)
-            return False
-        # Before anything is begun: the first write would be refused, but after a model call.
-        if head is None or self._ledger.epoch not in {0, head.epoch}:
-            raise Fenced(f"Agent {self.id!r} was taken over or deleted by another process.")
-        action = next_action(self._ledger.context, Limits(), now=self._ledger.context.time)
-        return not isinstance(action, Rest)
 
 
 def check_agent_id(agent_id: str) -> None:

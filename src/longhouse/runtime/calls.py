@@ -50,6 +50,7 @@ SEALED = (
 )
 STOPPED = "Stopped by a person before it ended. It may have happened in part."
 NEVER_STARTED = "Stopped by a person before it began. It did not run."
+GIVEN_UP = "The turn broke off and was given up before this call began. It did not run."
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,11 @@ def sealed(asked: ToolCall) -> ToolEnd:
 def stopped(asked: ToolCall, *, started: bool) -> ToolEnd:
     """The result of a call that an interrupt ended."""
     return _failed(asked, Outcome.INTERRUPTED, STOPPED if started else NEVER_STARTED)
+
+
+def given_up(asked: ToolCall, *, started: bool) -> ToolEnd:
+    """The result of a call of a turn that nobody could finish."""
+    return sealed(asked) if started else _failed(asked, Outcome.INTERRUPTED, GIVEN_UP)
 
 
 async def _run(

@@ -17,6 +17,8 @@ import msgspec
 from longhouse.kit.errors import LonghouseError
 from longhouse.protocol.events import AgentCreated, AgentState, DoneReason, Draft, JsonObject
 from longhouse.runtime.agent import Agent
+from longhouse.runtime.life import Life
+from longhouse.runtime.pool import Pool
 from longhouse.runtime.posts import Post
 from longhouse.runtime.sandbox import egress_hosts
 from longhouse.runtime.services import Errand, PostSource, Services
@@ -31,7 +33,8 @@ async def delegate(services: Services, errand: Errand) -> str:
     depth = int(errand.parent_metadata.get("depth", 0)) + 1
     if depth > DEEPEST:
         raise ToolFailed(f"Sub-agents go {DEEPEST} deep at the most. Do this part yourself.")
-    agent = await _open(services, errand, depth)
+    pool = Pool(size=1, clock=services.clock)  # it works within the place of its parent
+    agent = await _open(services, pool, errand, depth)
     try:
         await agent.send(errand.prompt, message_id=errand.call_id)
         while await agent.run() is AgentState.WAITING:
@@ -42,7 +45,7 @@ async def delegate(services: Services, errand: Errand) -> str:
             await ended(asyncio.ensure_future(_stop(agent)))
         raise
     finally:
-        await agent.close()
+        await pool.close(grace=0)
 
 
 def sub_agent_id(parent_id: str, call_id: str) -> str:
@@ -54,7 +57,7 @@ def sub_agent_id(parent_id: str, call_id: str) -> str:
     return f"{parent_id}.{digest[:16]}"
 
 
-async def _open(services: Services, errand: Errand, depth: int) -> Agent:
+async def _open(services: Services, pool: Pool, errand: Errand, depth: int) -> Agent:
     agent_id = sub_agent_id(errand.parent_id, errand.call_id)
     own = replace(services, drive=False, post=_narrowed(services, errand))
     created = AgentCreated(
@@ -67,9 +70,7 @@ async def _open(services: Services, errand: Errand, depth: int) -> Agent:
         if is_new:
             await services.journal.delete(agent_id)
         raise ToolFailed(str(error)) from error
-    agent = Agent(agent_id, own)
-    await agent.open()
-    return agent
+    return Agent(Life(agent_id, own, pool, seq=0))
 
 
 def _metadata(errand: Errand, *, depth: int) -> JsonObject:

@@ -8,9 +8,7 @@ nothing and runs nothing.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
 
 from longhouse.protocol.events import (
     Body,
@@ -25,10 +23,6 @@ from longhouse.protocol.events import (
 from longhouse.runtime.context import Context
 from longhouse.runtime.journals.base import Fenced, Journal
 from longhouse.runtime.tasks import finish
-
-logger = logging.getLogger(__name__)
-
-Listener: TypeAlias = Callable[[Event], Awaitable[None] | None]
 
 
 def decision_key(call_id: str) -> str:
@@ -51,10 +45,18 @@ def firing_key(firing: str) -> str:
     return f"fired:{firing}"
 
 
+def draft(body: Body) -> Draft:
+    """An event to write, with its key if it may happen once."""
+    return Draft(body, _key(body))
+
+
 class Ledger:
     """One agent's journal and the state it stands for."""
 
-    def __init__(self, agent_id: str, journal: Journal) -> None:
+    def __init__(
+        self, agent_id: str, journal: Journal, *, told: Callable[[Context, Sequence[Event]], None]
+    ) -> None:
+        """`told` is called with all that was taken in, the past first, and the state after it."""
         self.context = Context()
         self.epoch = 0  # 0: not the writer
         self.in_touch = False  # a write of ours has just shown what others wrote before it
@@ -62,8 +64,7 @@ class Ledger:
         self._journal = journal
         self._lock = asyncio.Lock()
         self._grown = asyncio.Event()
-        self._listeners: dict[str, list[Listener]] = {}
-        self._telling: set[asyncio.Task[None]] = set()
+        self._told = told
 
     async def take(self) -> bool:
         """Be the writer and know the present state. True when this was not the writer before.
@@ -82,12 +83,15 @@ class Ledger:
 
         A cancellation waits until it is known what was written.
         """
-        await finish(self._append([Draft(body, _key(body)) for body in bodies]))
+        await finish(self._append(list(map(draft, bodies))))
 
     async def post(self, *bodies: Body) -> None:
         """Write from outside. Raises `DuplicateKey`."""
+        await self.tell(*map(draft, bodies))
+
+    async def tell(self, *drafts: Draft) -> None:
+        """Write from outside what is made up already. Raises `DuplicateKey`."""
         async with self._lock:
-            drafts = [Draft(body, _key(body)) for body in bodies]
             await self._follow_on(await self._journal.post(self._agent_id, drafts))
 
     async def catch_up(self) -> None:
@@ -102,12 +106,6 @@ class Ledger:
         if not known:
             await self.catch_up()
 
-    def listen(self, event_type: str, listener: Listener) -> Callable[[], None]:
-        """Tell `listener` of each new event of a type. Returns the undo."""
-        listeners = self._listeners.setdefault(event_type, [])
-        listeners.append(listener)
-        return lambda: listeners.remove(listener)
-
     async def ask(self, required: PermissionRequired) -> PermissionDecided:
         """Put a sub-agent's approval before this agent's people; their decision."""
         if required.call_id not in self.context.delegated:
@@ -120,11 +118,6 @@ class Ledger:
                 return delegated.decided
             self._grown.clear()
             await self._grown.wait()
-
-    def close(self) -> None:
-        """Stop telling."""
-        for task in self._telling:
-            task.cancel()
 
     async def _append(self, drafts: Sequence[Draft]) -> None:
         if self.epoch == 0:
@@ -142,17 +135,10 @@ class Ledger:
         self.in_touch = True
 
     def _take_in(self, events: Sequence[Event]) -> None:
-        self.context.apply(events)
-        self._grown.set()
-        if self._listeners:
-            self._tell(events)
-
-    def _tell(self, events: Sequence[Event]) -> None:
-        for event in events:
-            for listener in self._listeners.get(event.type, ()):
-                task = asyncio.create_task(_call(listener, event))
-                self._telling.add(task)
-                task.add_done_callback(self._telling.discard)
+        if events:
+            self.context.apply(events)
+            self._grown.set()
+            self._told(self.context, events)
 
 
 def _key(body: Body) -> str | None:
@@ -167,12 +153,3 @@ def _key(body: Body) -> str | None:
             return firing_key(body.firing)
         case _:
             return None
-
-
-async def _call(listener: Listener, event: Event) -> None:
-    try:
-        told = listener(event)
-        if told is not None:
-            await told
-    except Exception:  # somebody else's code; it is told of the agent and not the other way round
-        logger.exception("a listener of %s failed", event.type)

@@ -13,11 +13,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
-from longhouse.kit.bus.base import Bus
+from longhouse.kit.bus.base import Bus, BusClosed
 from longhouse.kit.bus.memory import MemoryBus
 from longhouse.kit.clock import Clock, SystemClock
 from longhouse.kit.errors import NotFound
@@ -25,11 +27,13 @@ from longhouse.protocol.events import AgentCreated, Draft, Event, JsonObject, To
 from longhouse.runtime.agent import Agent, check_agent_id
 from longhouse.runtime.delegation import delegate, sub_agent_id
 from longhouse.runtime.hooks import Hook
-from longhouse.runtime.journals.base import Journal, UnknownAgent
+from longhouse.runtime.journals.base import DELETED_TOPIC, Head, Journal, UnknownAgent
 from longhouse.runtime.journals.memory import MemoryJournal
+from longhouse.runtime.life import Life
 from longhouse.runtime.mcp.server import McpServer
 from longhouse.runtime.mcp.toolbox import Toolbox
 from longhouse.runtime.model import Models
+from longhouse.runtime.pool import IDLE_SECONDS, SIZE, Pool
 from longhouse.runtime.posts import Post
 from longhouse.runtime.rooms import Room
 from longhouse.runtime.sandbox.base import Sandbox
@@ -40,6 +44,9 @@ from longhouse.runtime.services import Errand, PostSource, Services, WorkspaceSo
 from longhouse.runtime.tools.base import Tool
 from longhouse.runtime.tools.outputs import Outputs
 from longhouse.runtime.tools.registry import builtin_tools
+
+GRACE_SECONDS = 5.0
+"""For turns to come to a safe point when the runtime is left; what takes longer is cut off."""
 
 
 class UnknownPost(NotFound):
@@ -69,6 +76,9 @@ class Runtime:
         bus: Bus | None = None,
         clock: Clock | None = None,
         drive: bool = True,
+        pool_size: int = SIZE,
+        idle_seconds: float = IDLE_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
     ) -> None:
         """`posts` and `workspaces` may be functions, for embedders that keep them elsewhere.
 
@@ -79,6 +89,9 @@ class Runtime:
         somebody calls `Agent.run`. The journal rings on this runtime's bus. `outputs`: the folder
         of what is cut from tools' results; without one, `outputs` beside the workspaces' folder.
         `skills`: folders with skills for all agents, besides those in their workspaces.
+        `pool_size`: agents that are live at once; one that was not used for `idle_seconds` is put
+        away, and comes back when it is used. When the runtime is left, turns have `grace_seconds`
+        to come to a safe point before they are cut off.
         """
         self._models = models
         self._post = posts if callable(posts) else _from_list(posts)
@@ -96,10 +109,14 @@ class Runtime:
         self._scheduler = Scheduler(self._clock, self._fire)
         self._journal.bus = self._bus
         self._services: Services | None = None
-        self._agents: dict[str, Agent] = {}
         self._rooms: dict[str, Room] = {}
         self._opening_rooms = asyncio.Lock()
-        self._opening = asyncio.Lock()
+        self._grace_seconds = grace_seconds
+        self._pool = Pool(size=pool_size, idle_seconds=idle_seconds, clock=self._clock)
+        # Whoever is used: held by a handle, by the pool, or by what somebody waits for.
+        self._lives: WeakValueDictionary[str, Life] = WeakValueDictionary()
+        self._handles: WeakValueDictionary[str, Agent] = WeakValueDictionary()
+        self._ear: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._services = Services(
@@ -121,6 +138,7 @@ class Runtime:
             drive=self._drive,
         )
         self._scheduler.start()
+        self._ear = asyncio.create_task(self._hear_of_deletions(), name="runtime: ear")
         return self
 
     async def __aexit__(
@@ -132,8 +150,11 @@ class Runtime:
         await asyncio.gather(*(room.close() for room in self._rooms.values()))
         self._rooms.clear()
         await self._scheduler.close()
-        await asyncio.gather(*(agent.close() for agent in self._agents.values()))
-        self._agents.clear()
+        if self._ear is not None:
+            self._ear.cancel()
+        await self._pool.close(grace=self._grace_seconds)
+        for life in list(self._lives.values()):
+            life.end()
         await self._toolbox.close()
         await self._journal.close()
 
@@ -142,26 +163,30 @@ class Runtime:
         """All tools that posts may name; those of an MCP server once it was used."""
         return tuple(self._toolbox.tools.values())
 
+    @property
+    def live(self) -> tuple[str, ...]:
+        """The ids of the agents that are live in this process: at most `pool_size`."""
+        return self._pool.live
+
     async def agent(
         self, agent_id: str, *, post: str | None = None, metadata: JsonObject | None = None
     ) -> Agent:
         """Open an agent: the one of that id, or a new one when `post` is given.
 
+        What was under way goes on in this process, also if another one had the agent until now.
+        When all places of the pool are at work, that waits its turn, and the handle works already.
         Raises `UnknownAgent` when there is none and no `post`, `UnknownPost`, and `InvalidInput`
         for an id that is empty, too long or has control characters. Any other text is fine: an id
         is never a path.
         """
-        services = self._entered()
+        self._entered()
         check_agent_id(agent_id)
-        async with self._opening:
-            if (open_agent := self._agents.get(agent_id)) is not None:
-                return open_agent
-            if post is not None:
-                await self._create(agent_id, post, metadata or {})
-            agent = Agent(agent_id, services, self.agent)
-            await agent.open()
-            self._agents[agent_id] = agent
-            return agent
+        head = await self._journal.head(agent_id)
+        if head is None:
+            head = await self._create(agent_id, post, metadata or {})
+        life = self._life(agent_id, head)
+        await life.claim(head)
+        return self._handle(life)
 
     async def room(
         self,
@@ -187,11 +212,13 @@ class Runtime:
             return room
 
     async def put_away(self, agent_id: str) -> None:
-        """Close an agent, or a room, and forget it here; its journal stays."""
+        """Take an agent out of memory; what it was doing is cut off. It comes back when used.
+
+        A room is closed.
+        """
         await self._close_room(agent_id)
-        async with self._opening:
-            if (agent := self._agents.pop(agent_id, None)) is not None:
-                await agent.close()
+        if (life := self._lives.get(agent_id)) is not None:
+            await self._pool.put_away(life)
 
     async def delete(self, agent_id: str) -> None:
         """Delete an agent and its sub-agents, or a room, for good. Raises `UnknownAgent`.
@@ -199,16 +226,13 @@ class Runtime:
         What runs is cut off. Forks keep the past they share with it; its workspace is left to
         whoever made it.
         """
-        await self._close_room(agent_id)
-        async with self._opening:
-            if (agent := self._agents.pop(agent_id, None)) is not None:
-                await agent.close()
-            errands = await self._journal.read(agent_id, types=["tool_start"])
-            if not await self._journal.delete(agent_id):
-                raise UnknownAgent(f"There is no agent {agent_id!r}.")
-            self._scheduler.fire_at(agent_id, None)
-            await self._outputs.forget(agent_id)
-            await self._delete_sub_agents(agent_id, errands)
+        await self.put_away(agent_id)
+        errands = await self._journal.read(agent_id, types=["tool_start"])
+        if not await self._journal.delete(agent_id):
+            raise UnknownAgent(f"There is no agent {agent_id!r}.")
+        self._scheduler.fire_at(agent_id, None)
+        await self._outputs.forget(agent_id)
+        await self._delete_sub_agents(agent_id, errands)
 
     async def _close_room(self, room_id: str) -> None:
         async with self._opening_rooms:
@@ -228,8 +252,9 @@ class Runtime:
         return await delegate(self._entered(), errand)
 
     async def _fire(self, agent_id: str) -> None:
-        agent = await self.agent(agent_id)
-        await agent.fire()
+        # Not by opening it: another process may have taken it over.
+        if (life := self._lives.get(agent_id)) is not None:
+            await self._handle(life).fire()
 
     async def _equipped(self, agent_id: str, name: str) -> Post:
         return await self._toolbox.equip(await self._post(agent_id, name))
@@ -239,12 +264,35 @@ class Runtime:
             raise RuntimeError("enter the runtime first: async with Runtime(…) as runtime")
         return self._services
 
-    async def _create(self, agent_id: str, post: str, metadata: JsonObject) -> None:
-        if await self._journal.head(agent_id) is not None:
-            return
-        await self._post(agent_id, post)  # refuses an unknown one before anything is written
-        created = AgentCreated(agent_id=agent_id, post=post, metadata=metadata)
-        await self._journal.create(agent_id, [Draft(created)])
+    async def _create(self, agent_id: str, post: str | None, metadata: JsonObject) -> Head:
+        if post is not None:
+            await self._post(agent_id, post)  # refuses an unknown one before anything is written
+            created = AgentCreated(agent_id=agent_id, post=post, metadata=metadata)
+            await self._journal.create(agent_id, [Draft(created)])
+        head = await self._journal.head(agent_id)
+        if head is None:
+            raise UnknownAgent(f"There is no agent {agent_id!r}.")
+        return head
+
+    def _life(self, agent_id: str, head: Head) -> Life:
+        life = self._lives.get(agent_id)
+        if life is None:
+            life = Life(agent_id, self._entered(), self._pool, seq=head.seq)
+            self._lives[agent_id] = life
+        return life
+
+    def _handle(self, life: Life) -> Agent:
+        agent = self._handles.get(life.id)
+        if agent is None:
+            agent = self._handles[life.id] = Agent(life, self.agent)
+        return agent
+
+    async def _hear_of_deletions(self) -> None:
+        """An agent that somebody deleted elsewhere is put away without delay."""
+        with self._bus.subscribe(DELETED_TOPIC) as rings, suppress(BusClosed):
+            while True:
+                if (ring := await rings.next()) is not None:
+                    await self._pool.look(ring.payload.decode())
 
 
 def _outputs_folder(named: Path | str | None, workspaces: Path | str | WorkspaceSource) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from longhouse.runtime.calls import (
     denied_by_person,
     denied_by_rule,
     execute,
+    given_up,
     gone,
     sealed,
     stopped,
@@ -104,7 +105,7 @@ class Turn:
         self._model = ModelCalls(agent_id, services, ledger)
         self._watch = FileWatch()
         self._activity: asyncio.Task[None] | None = None  # what an interrupt cancels
-        self._parking = False
+        self._parked: Callable[[], bool] = _never
         self._workspace = Path()  # known once a run begins
         # Of this process only: arguments of calls judged here, and calls whose start is written
         # but that do not run yet.
@@ -115,9 +116,12 @@ class Turn:
     def _context(self) -> Context:
         return self._ledger.context
 
-    async def run(self) -> None:
-        """Go on until the agent rests or is parked. Raises `Fenced` when another took it over."""
-        self._parking = False
+    async def run(self, parked: Callable[[], bool]) -> None:
+        """Go on until the agent rests, or is `parked` between two actions.
+
+        Raises `Fenced` when another process took it over.
+        """
+        self._parked = parked
         with self._s.bus.subscribe(ring_topic(self._id)) as rings:
             await self._take_up()
             ear = asyncio.create_task(self._listen(rings))
@@ -128,15 +132,26 @@ class Turn:
                 ear.cancel()
                 await ended(ear)
 
-    def park(self) -> None:
-        """Stop between two actions."""
-        self._parking = True
+    async def give_up(self, problem: ErrorRaised) -> None:
+        """End the turn that nobody could finish as failed, without its post, model and tools."""
+        await self._ledger.take()
+        context = self._context
+        if context.fresh and not context.turn_open:  # it broke off before it had begun
+            begun = StepStarted(
+                turn=context.turn + 1, step=context.step + 1, messages=context.next_messages()
+            )
+            await self._ledger.append(*self._towards(AgentState.WORKING), begun)
+        if not context.turn_open:
+            await self._ledger.append(problem)
+        while context.turn_open:
+            ends = [given_up(call.asked, started=call.started) for call in context.open_calls()]
+            await self._close([problem, *ends], DoneReason.FAILED, problem.message)
 
     async def _act_until_rest(self) -> None:
         post = await self._s.post(self._id, self._context.post)
         self._workspace = await self._s.workspace(self._id, self._context.metadata)
         # A call whose start is written is not between two actions: the next run would seal it.
-        while self._intended or not self._parking:
+        while self._intended or not self._parked():
             now = microseconds(self._s.clock)
             match next_action(self._context, post.limits, now=now):
                 case Rest(state):
@@ -161,8 +176,7 @@ class Turn:
         """Be the writer; close what a crash, or a run that was cut off, left open."""
         taken = await self._ledger.take()
         self._intended.clear()
-        if taken:
-            self._judged.clear()
+        self._judged.clear()  # the post may be stricter by now
         cut_off = [call for call in self._context.calls.values() if call.started]
         if cut_off or (taken and self._context.state is AgentState.WORKING):
             await self._recover(cut_off)
@@ -224,15 +238,18 @@ class Turn:
             self._activity = None
 
     async def _stop(self, calls: tuple[Call, ...]) -> None:
-        """Close every open call and the turn, also where a decision came first."""
         await self._shells.end_all("ended by an interrupt")
+        ends = [stopped(call.asked, started=call.started) for call in calls]
+        await self._close(ends, DoneReason.INTERRUPTED)
+
+    async def _close(self, ends: Sequence[Body], reason: DoneReason, detail: str = "") -> None:
+        """End the turn and its approvals; where a decision came first, take that in instead."""
         cancelled = [
             PermissionDecided(call_id=required.call_id, decision="cancelled")
             for required in self._context.approvals()
         ]
-        ends = [stopped(call.asked, started=call.started) for call in calls]
         try:
-            await self._ledger.append(*cancelled, *ends, *self._ending(DoneReason.INTERRUPTED))
+            await self._ledger.append(*cancelled, *ends, *self._ending(reason, detail))
         except DuplicateKey:
             await self._ledger.catch_up()
 
@@ -378,7 +395,7 @@ class Turn:
 
     def _intend(self, post: Post, asked: Sequence[ToolCall], judged: Sequence[Body]) -> list[Body]:
         """The starts of the calls that run at once: one write less for each answer."""
-        if self._parking:
+        if self._parked():
             return []
         settled = {getattr(body, "call_id", "") for body in judged}
         free = [call for call in asked if call.call_id not in settled]
@@ -399,8 +416,7 @@ class Turn:
             await self._run_together(post, group)
 
     def _is_strange(self, call: Call) -> bool:
-        """Asked for in another process's life, and no person allowed it: the post may be stricter
-        now."""
+        """Asked for in an earlier run, and no person allowed it: the post may be stricter now."""
         return call.decided is None and call.call_id not in self._judged
 
     async def _run_together(self, post: Post, group: Sequence[Call]) -> None:
@@ -505,6 +521,10 @@ class Turn:
 def _text_of(response: ModelResponse) -> str:
     texts = [block.text for block in response.blocks if isinstance(block, Text)]
     return "\n".join(texts).strip()
+
+
+def _never() -> bool:
+    return False
 
 
 def _start(asked: ToolCall, arguments: JsonObject, *, attempt: int = 1) -> ToolStart:

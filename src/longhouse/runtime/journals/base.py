@@ -21,6 +21,9 @@ from longhouse.kit.clock import Clock
 from longhouse.kit.errors import LonghouseError
 from longhouse.protocol.events import Draft, Event
 
+DELETED_TOPIC = "journals.deleted"
+"""The bus topic that rings with an agent's id after its journal was deleted."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Head:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -81,6 +82,9 @@ class Ring:
         del self._kept[: max(len(self._kept) - self._limit, 0)]
 
 
+def _nothing() -> None: ...
+
+
 @dataclass(slots=True)
 class _Shell:
     began: float  # monotonic seconds
@@ -100,9 +104,16 @@ class _Shell:
 class Shells:
     """One agent's background commands."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, on_end: Callable[[], None] = _nothing) -> None:
+        """`on_end` is called when one has ended, however."""
         self._clock = clock
+        self._on_end = on_end
         self._shells: dict[str, _Shell] = {}
+
+    @property
+    def running(self) -> int:
+        """How many run."""
+        return sum(not shell.state for shell in self._shells.values())
 
     async def start(self, shell_id: str, command: Command, *, sandbox: Sandbox) -> None:
         """Run a command in the background. Raises `TooManyShells` and `SandboxRefused`."""
@@ -178,6 +189,7 @@ class Shells:
         shell.finished = self._clock.monotonic()
         shell.ring.seal()
         shell.grown.set()
+        self._on_end()
 
     def _forget_the_oldest(self) -> None:
         past = [name for name, shell in self._shells.items() if shell.state]
