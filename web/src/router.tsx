@@ -55,6 +55,9 @@ const inbox = createRoute({
   component: lazyRouteComponent(() => import("./inbox/InboxPage"), "InboxPage"),
 });
 
+const TABS = ["changes", "events"] as const;
+const CHANNELS = ["progress", "control", "monitor"] as const;
+type Channel = (typeof CHANNELS)[number];
 const STATUSES = ["idle", "busy", "waiting"] as const;
 
 const agents = createRoute({
@@ -97,8 +100,9 @@ const agentSettings = createRoute({
 const session = createRoute({
   getParentRoute: () => app,
   path: "/agents/$agentId/sessions/$sessionId",
-  validateSearch: (search): { tab?: "changes" } => ({
-    tab: search.tab === "changes" ? "changes" : undefined,
+  validateSearch: (search): { tab?: "changes" | "events"; channel?: Channel } => ({
+    tab: TABS.find((tab) => tab === search.tab),
+    channel: CHANNELS.find((channel) => channel === search.channel),
   }),
   component: lazyRouteComponent(() => import("./session/SessionPage"), "SessionPage"),
 });

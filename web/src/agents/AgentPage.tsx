@@ -10,6 +10,7 @@ import { deleteAgent } from "../../.client";
 import { agentQuery } from "../api/queries";
 import type { Agent } from "../api/types";
 import { ConfirmByName } from "../shell/ConfirmByName";
+import { CopyIdItem } from "../shell/CopyId";
 import { Page, PageHeader } from "../shell/PageHeader";
 import { ProblemAlert } from "../shell/ProblemAlert";
 import { StatusPill } from "../shell/StatusPill";
@@ -64,6 +65,8 @@ export function AgentPage() {
             </ActionIcon>
           </Menu.Target>
           <Menu.Dropdown>
+            <CopyIdItem id={agent.id} />
+            <Menu.Divider />
             <Menu.Item color="red" leftSection={<IconTrash size={16} />} onClick={question.open}>
               {t("agents.delete")}
             </Menu.Item>

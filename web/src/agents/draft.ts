@@ -1,5 +1,5 @@
 /** An agent's settings while they are edited: what is its own, and what follows its post. Pure. */
-import type { Agent, AgentPatch, Permissions } from "../api/types";
+import type { Agent, AgentPatch, Permissions, Post } from "../api/types";
 
 export type AgentDraft = {
   name: string;
@@ -33,6 +33,17 @@ export function changesOf(before: AgentDraft, after: AgentDraft): AgentPatch {
       overrides: { ...(model && { model }), ...(permissions && { permissions }) },
     }),
   };
+}
+
+/** The overrides with one rule more; where the agent had no rules of its own, its post's come too. */
+export function withRule(
+  agent: Agent,
+  post: Post,
+  rule: Permissions["rules"][number],
+): Agent["overrides"] {
+  const { mode, rules } = draftOf(agent).permissions ?? post.permissions;
+  const known = rules.some((one) => one.verdict === rule.verdict && one.pattern === rule.pattern);
+  return { ...agent.overrides, permissions: { mode, rules: known ? rules : [...rules, rule] } };
 }
 
 /** Rules nobody filled in are left out. */

@@ -9,6 +9,8 @@ export default {
   },
   action: {
     cancel: "Cancel",
+    copied: "Copied: {{text}}",
+    copyId: "Copy id",
     discard: "Discard changes",
     edit: "Edit",
     more: "More actions",
@@ -55,8 +57,15 @@ export default {
     who: "Who",
     workplace: "Workplace",
   },
+  always: {
+    allow: "Allow and remember",
+    lead: "From its next turn on, this agent does such calls without asking. Its permissions are its own from then on, begun with those of its post; you can change them in its settings.",
+    patternHint: "A * stands for anything: bash_run(npm test*)",
+    title: "Always allow?",
+  },
   approval: {
     allow: "Allow",
+    always: "Always…",
     decidedAlready: "Somebody has already decided this call.",
     deny: "Deny",
     denyWithNote: "Deny…",
@@ -140,6 +149,15 @@ export default {
   error: {
     retry: "Tries again in {{seconds}} s.",
   },
+  events: {
+    all: "All",
+    channel: "Channel",
+    control: "Control",
+    monitor: "Monitor",
+    none: "Nothing was said on this channel yet.",
+    progress: "Progress",
+    title: "Events",
+  },
   facts: {
     branch: "Branch",
     cached: "of it cached",
@@ -173,7 +191,7 @@ export default {
     works: "Works",
   },
   inbox: {
-    keys: "<kbd>J</kbd> <kbd>K</kbd> move, <kbd>Enter</kbd> allows, <kbd>Esc</kbd> denies with a note",
+    keys: "<kbd>J</kbd> <kbd>K</kbd> move, <kbd>Enter</kbd> allows, <kbd>Esc</kbd> denies with a note, <kbd>A</kbd> always allows",
     lead: "Everything that waits for your decision.",
     none: "Nothing waits for you",
     noneHint:

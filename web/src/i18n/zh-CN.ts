@@ -9,6 +9,8 @@ export default {
   },
   action: {
     cancel: "取消",
+    copied: "已复制：{{text}}",
+    copyId: "复制编号",
     discard: "放弃更改",
     edit: "编辑",
     more: "更多操作",
@@ -54,8 +56,15 @@ export default {
     who: "身份",
     workplace: "工作地点",
   },
+  always: {
+    allow: "允许并记住",
+    lead: "从下一回合起，该 AI 员工执行此类调用时不再询问。其权限将自此单独设置，以岗位的权限为起点；您可以在其设置中修改。",
+    patternHint: "* 代表任意内容：bash_run(npm test*)",
+    title: "始终允许？",
+  },
   approval: {
     allow: "允许",
+    always: "始终允许…",
     decidedAlready: "已有人对此调用作出决定。",
     deny: "拒绝",
     denyWithNote: "拒绝…",
@@ -134,6 +143,15 @@ export default {
   error: {
     retry: "{{seconds}} 秒后重试。",
   },
+  events: {
+    all: "全部",
+    channel: "频道",
+    control: "控制",
+    monitor: "监控",
+    none: "此频道还没有事件。",
+    progress: "进展",
+    title: "事件",
+  },
   facts: {
     branch: "分支",
     cached: "其中缓存",
@@ -167,7 +185,7 @@ export default {
     works: "正常",
   },
   inbox: {
-    keys: "<kbd>J</kbd> <kbd>K</kbd> 移动，<kbd>Enter</kbd> 允许，<kbd>Esc</kbd> 附说明拒绝",
+    keys: "<kbd>J</kbd> <kbd>K</kbd> 移动，<kbd>Enter</kbd> 允许，<kbd>Esc</kbd> 附说明拒绝，<kbd>A</kbd> 始终允许",
     lead: "等待您决定的所有事项。",
     none: "没有等待您处理的事项",
     noneHint: "AI 员工在操作前提出的请求会显示在这里和它的会话中。打开通知即可及时得知。",

@@ -53,6 +53,7 @@ function Waiting({ approvals }: { approvals: Approval[] }) {
           <li key={idOf(approval)} className={index === at ? undefined : classes.inactive}>
             <ApprovalCard
               approval={approval}
+              agentId={approval.agent_id}
               agentName={approval.agent_name}
               active={index === at}
               pending={decision.isPending && isSame(decision.variables, approval)}

@@ -7,9 +7,11 @@ import { IconHandStop } from "@tabler/icons-react";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { DiffView } from "../diff/DiffView";
+import { AlwaysAllow } from "./AlwaysAllow";
 import { Arguments } from "./Arguments";
 import classes from "./approval.module.css";
 import type { Pending } from "./fold";
+import { patternFor } from "./pattern";
 import { parseReason } from "./reason";
 import { summarize } from "./summary";
 import { useApprovalKeys } from "./useApprovalKeys";
@@ -18,6 +20,7 @@ export type Verdict = { decision: "allow" | "deny"; note?: string };
 
 type Props = {
   approval: Pending;
+  agentId: string;
   /** The agent's name, where it is not clear from the page. */
   agentName?: string;
   /** How many more wait behind this one. */
@@ -36,6 +39,8 @@ export function ApprovalCard(props: Props) {
   const [noteOpen, setNoteOpen] = useState(false);
   const [note, setNote] = useState("");
   const card = useRef<HTMLElement>(null);
+  const pattern = patternFor(approval.name, approval.arguments);
+  const [always, setAlways] = useState(false);
   const allow = () => !pending && onDecide({ decision: "allow" });
   const deny = () => !pending && onDecide({ decision: "deny", ...(note.trim() && { note }) });
   const closeNote = () => {
@@ -44,6 +49,7 @@ export function ApprovalCard(props: Props) {
   };
   useApprovalKeys(active ? approval.call_id : null, noteOpen, {
     allow,
+    always: () => pattern && setAlways(true),
     deny,
     openNote: () => setNoteOpen(true),
     closeNote,
@@ -120,7 +126,26 @@ export function ApprovalCard(props: Props) {
           >
             {t("approval.denyWithNote")}
           </Button>
+          {pattern && (
+            <Button
+              variant="subtle"
+              color="gray"
+              disabled={pending}
+              onClick={() => setAlways(true)}
+              rightSection={active && <Kbd size="xs">A</Kbd>}
+            >
+              {t("approval.always")}
+            </Button>
+          )}
         </div>
+      )}
+      {always && pattern && (
+        <AlwaysAllow
+          agentId={props.agentId}
+          pattern={pattern}
+          onClose={() => setAlways(false)}
+          onAllow={allow}
+        />
       )}
     </section>
   );

@@ -27,6 +27,7 @@ import { randomId } from "../api/ids";
 import { agentQuery, sessionQuery, sessionsQuery } from "../api/queries";
 import type { StreamStatus } from "../api/stream";
 import type { Agent } from "../api/types";
+import { CopyIdItem } from "../shell/CopyId";
 import { Waiting } from "../shell/fallbacks";
 import { LinkItem } from "../shell/links";
 import { Page } from "../shell/PageHeader";
@@ -38,14 +39,16 @@ import { ApprovalCard } from "./ApprovalCard";
 import { Changes } from "./Changes";
 import { Composer } from "./Composer";
 import { Details } from "./Details";
+import { EventsView } from "./EventsView";
 import type { SessionView } from "./fold";
 import classes from "./session.module.css";
-import type { SessionStore } from "./store";
+import type { SessionSnapshot, SessionStore } from "./store";
 import { Transcript } from "./Transcript";
 import { useDecide } from "./useDecide";
 import { useSession } from "./useSession";
 
 const route = getRouteApi("/app/agents/$agentId/sessions/$sessionId");
+const TABS = ["changes", "events"] as const;
 /** Milliseconds a stream may be away before a banner says so: a reconnect takes less. */
 const PATIENCE_MS = 1_500;
 /** The newest sessions, which the menu offers; the agent's page has all. */
@@ -71,11 +74,9 @@ export function SessionPage() {
       <div className={classes.center} data-testid="session" data-state={view.state}>
         <Header agent={agent} view={view} />
         <LostBanner stream={stream} />
-        {tab === "changes" && agent ? (
-          <Changes agent={agent} revision={view.revision} />
-        ) : (
-          <Conversation store={store} view={view} loadingOlder={snapshot.loadingOlder} />
-        )}
+        {tab === "changes" && agent && <Changes agent={agent} revision={view.revision} />}
+        {tab === "events" && <Events store={store} snapshot={snapshot} view={view} />}
+        {!tab && <Conversation store={store} view={view} loadingOlder={snapshot.loadingOlder} />}
         <Foot store={store} view={view} agentId={agentId} sessionId={sessionId} />
       </div>
       <aside className={classes.aside}>
@@ -121,11 +122,10 @@ function Header({ agent, view }: HeaderProps) {
         data={[
           { value: "conversation", label: t("session.conversation") },
           { value: "changes", label: t("changes.title") },
+          { value: "events", label: t("events.title") },
         ]}
         value={tab ?? "conversation"}
-        onChange={(value) =>
-          void navigate({ search: { tab: value === "changes" ? "changes" : undefined } })
-        }
+        onChange={(value) => void navigate({ search: { tab: TABS.find((one) => one === value) } })}
       />
       <Menu position="bottom-end" width={280}>
         <Menu.Target>
@@ -155,6 +155,7 @@ function Header({ agent, view }: HeaderProps) {
           <LinkItem to="/agents/$agentId" params={{ agentId }}>
             {t("session.all")}
           </LinkItem>
+          <CopyIdItem id={sessionId} />
         </Menu.Dropdown>
       </Menu>
       <ActionIcon
@@ -197,6 +198,24 @@ function LostBanner({ stream }: { stream: StreamStatus }) {
       <IconPlugConnectedX size={16} aria-hidden />
       {t("session.notLive")}
     </div>
+  );
+}
+
+type EventsProps = { store: SessionStore; snapshot: SessionSnapshot; view: SessionView };
+
+function Events({ store, snapshot, view }: EventsProps) {
+  const { channel } = route.useSearch();
+  const navigate = route.useNavigate();
+  return (
+    <EventsView
+      store={store}
+      view={view}
+      loadingOlder={snapshot.loadingOlder}
+      channel={channel}
+      onChannel={(chosen) =>
+        void navigate({ search: { tab: "events", channel: chosen }, replace: true })
+      }
+    />
   );
 }
 
@@ -257,6 +276,7 @@ function Foot({ store, view, agentId, sessionId }: FootProps) {
           <ApprovalCard
             key={approval.call_id}
             approval={approval}
+            agentId={agentId}
             more={view.approvals.length - 1}
             active
             takesFocus

@@ -46,6 +46,16 @@ describe("Enter", () => {
   });
 });
 
+describe("A", () => {
+  it("always allows", () => expect(press({ key: "a" })).toBe("always"));
+
+  it("is a letter to somebody who writes", () => {
+    for (const focus of ["field", "empty-field", "note"] as const) {
+      expect(press({ key: "a", focus })).toBeNull();
+    }
+  });
+});
+
 describe("Escape", () => {
   it("opens the note", () => expect(press({ key: "Escape" })).toBe("open-note"));
 

@@ -1,9 +1,9 @@
 /**
  * What a key press means while an approval waits. Pure; the approval bar and the inbox ask it.
  *
- *   Enter allows · Escape opens the note, where Enter denies and Escape goes back
+ *   Enter allows · Escape opens the note, where Enter denies and Escape goes back · A always allows
  */
-export type KeyAction = "allow" | "open-note" | "deny" | "close-note" | null;
+export type KeyAction = "allow" | "always" | "open-note" | "deny" | "close-note" | null;
 
 export type KeyContext = {
   key: string;
@@ -28,7 +28,11 @@ export function approvalKey(context: KeyContext): KeyAction {
     return context.key === "Escape" ? "close-note" : null;
   }
   if (context.key === "Escape") return context.noteOpen ? "close-note" : "open-note";
-  if (context.key !== "Enter" || context.noteOpen) return null;
+  if (context.noteOpen) return null;
+  if (context.key === "a") {
+    return context.focus === "page" || context.focus === "control" ? "always" : null;
+  }
+  if (context.key !== "Enter") return null;
   if (context.focus === "field" || context.focus === "control") return null;
   return context.shownFor >= ARM_AFTER_MS ? "allow" : null;
 }

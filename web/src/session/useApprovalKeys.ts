@@ -4,6 +4,7 @@ import { approvalKey, type KeyContext } from "./approvalKeys";
 
 export type ApprovalActions = {
   allow: () => void;
+  always: () => void;
   deny: () => void;
   openNote: () => void;
   closeNote: () => void;
@@ -36,6 +37,7 @@ export function useApprovalKeys(
       event.preventDefault();
       ({
         allow: act.allow,
+        always: act.always,
         deny: act.deny,
         "open-note": act.openNote,
         "close-note": act.closeNote,
