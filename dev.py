@@ -422,7 +422,7 @@ def lint(arguments: Sequence[str]) -> None:
 
 
 def typed_paths() -> list[str]:
-    wanted = ("src", "tests", "benchmarks", "dev.py", "hatch_build.py")
+    wanted = ("src", "tests", "benchmarks", "examples", "dev.py", "hatch_build.py")
     return [name for name in wanted if (ROOT / name).exists()]
 
 

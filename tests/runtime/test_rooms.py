@@ -561,7 +561,8 @@ class TestMaking:
         made = await runtime.room("r", members={"ada": "a:1"})
 
         assert await runtime.room("r") is made
-        assert await made.members() == {"ada": "a:1"}
+        status = await made.status()
+        assert (status.members, status.resting, status.seq) == ({"ada": "a:1"}, True, 1)
         with pytest.raises(UnknownRoom, match="nowhere"):
             await runtime.room("nowhere")
 

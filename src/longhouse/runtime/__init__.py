@@ -65,7 +65,7 @@ from longhouse.runtime.posts import (
     Rule,
     Verdict,
 )
-from longhouse.runtime.rooms import NotARoom, Room, UnknownRoom
+from longhouse.runtime.rooms import NotARoom, Room, RoomStatus, UnknownRoom
 from longhouse.runtime.runtime import Runtime, UnknownPost
 from longhouse.runtime.sandbox.base import Sandbox, SandboxRefused
 from longhouse.runtime.schedules import Schedule
@@ -122,6 +122,7 @@ __all__ = [
     "Post",
     "Room",
     "RoomMessage",
+    "RoomStatus",
     "Rule",
     "Runtime",
     "SQLiteJournal",

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 from longhouse.kit.bus.base import BusClosed
@@ -63,6 +64,19 @@ class NotARoom(Conflict):
     title = "This is an agent, not a room"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoomStatus:
+    """A room at a glance."""
+
+    room_id: str
+    members: dict[str, str]  # name -> agent id
+    exchanges: int  # how often members may ask each other after a person spoke
+    spent: int  # of these
+    speaking: tuple[str, ...]  # members who read or answer now
+    resting: bool  # nobody speaks, and nobody is going to before a person does
+    seq: int  # of the last event
+
+
 class Room:
     """A thread of people and agents. All methods may be called at any time."""
 
@@ -109,10 +123,19 @@ class Room:
         await self._catch_up()
         return tuple(message for _, message in self._thread.messages)
 
-    async def members(self) -> dict[str, str]:
-        """The members' names, each with the id of its agent."""
+    async def status(self) -> RoomStatus:
+        """Where the room stands."""
         await self._catch_up()
-        return dict(self._thread.members)
+        thread = self._thread
+        return RoomStatus(
+            room_id=self.id,
+            members=dict(thread.members),
+            exchanges=thread.exchanges,
+            spent=thread.spent,
+            speaking=tuple(asked.member for asked in thread.asked.values()),
+            resting=thread.quiet,
+            seq=thread.seq,
+        )
 
     async def rest(self) -> None:
         """Wait until nobody speaks or is about to. Raises what stopped the room, if anything did.
