@@ -32,12 +32,7 @@ CAREFUL = lh.Post(
     ),
 )
 models = lh.EnvironmentModels(lh.ModelEnvironment.from_env())
-runtime = lh.Runtime(
-    journal=lh.SQLiteJournal("approvals.db"),
-    models=models,
-    posts=[CAREFUL],
-    workspaces="approvals-workspaces",
-)
+runtime = lh.Runtime(journal=lh.SQLiteJournal("approvals.db"), models=models, posts=[CAREFUL])
 
 
 class Message(BaseModel):

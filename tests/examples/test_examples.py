@@ -213,7 +213,7 @@ class TestChatServer:
 
 def notes(folder: Path) -> list[Path]:
     """The notes that agents have written."""
-    return list(folder.glob("approvals-workspaces/*/NOTES.md"))
+    return list(folder.glob(".longhouse/workspaces/*/NOTES.md"))
 
 
 class TestApprovals:
