@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from longhouse.protocol.events import JsonObject
 from longhouse.runtime.mcp.server import McpServer
+from longhouse.runtime.schemas import NoSchema, validator
 from longhouse.runtime.tools.base import (
     InvalidArguments,
     Tool,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 LONGEST_NAME = 64  # characters: what every vendor of models takes as a tool's name
 LONGEST_DESCRIPTION = 8000  # characters: it is sent with each model call
 LONGEST_RESULT = 1_000_000  # characters: what the loop keeps of it; models see less
-MOST_PROBLEMS = 5  # told of a call whose arguments do not fit
 
 Call = Callable[[str, JsonObject], Awaitable[ToolResult]]
 """(the server's name of the tool, arguments) -> its result. Raises `ToolFailed`."""
@@ -114,39 +114,17 @@ def _block(block: Any) -> str:
 
 def _validator(schema: JsonObject) -> Callable[[JsonObject], JsonObject]:
     """A check of arguments by a server's schema. Raises `UnusableTool` where it is none."""
-    # Only who names an MCP server has need of these: they come with its package.
-    import jsonschema  # type: ignore[import-untyped]  # noqa: PLC0415
-    import referencing  # noqa: PLC0415
-
-    if schema.get("type") != "object":
-        raise UnusableTool("its arguments are no JSON object")
     try:
-        kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
-        kind.check_schema(schema)
-    except (jsonschema.SchemaError, RecursionError) as error:
-        raise UnusableTool(f"its schema is none: {str(error)[:200]}") from None
-    # With a registry of its own, so that no reference is fetched from anywhere.
-    validator = kind(schema, registry=referencing.Registry())
-    # A foreign regular expression could take for ever: the server checks those itself.
-    judged = '"pattern' not in json.dumps(schema)
+        check = validator(schema)
+    except NoSchema as error:
+        raise UnusableTool(f"the schema of its arguments is none: {error}") from None
 
     def validate(arguments: JsonObject) -> JsonObject:
-        if not judged:
-            return arguments
-        try:
-            problems = [_problem(error) for error in validator.iter_errors(arguments)]
-        except (referencing.exceptions.Unresolvable, RecursionError):
-            return arguments  # a schema that points nowhere: the server knows what it means
-        if problems:
-            shown = "\n".join(problems[:MOST_PROBLEMS])
+        if problems := check(arguments):
+            shown = "\n".join(problems)
             raise InvalidArguments(
                 printable(f"The arguments do not fit the tool's schema:\n{shown}")
             )
         return arguments
 
     return validate
-
-
-def _problem(error: Any) -> str:
-    where = ".".join(str(part) for part in error.absolute_path) or "arguments"
-    return f"- {where}: {str(error.message)[:300]}"

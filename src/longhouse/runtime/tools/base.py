@@ -23,7 +23,8 @@ from pydantic import ConfigDict, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails, to_json
 
 from longhouse.kit.clock import Clock
-from longhouse.protocol.events import JsonObject, Todo
+from longhouse.protocol.events import Attached, JsonObject, Todo
+from longhouse.runtime.attachments import MOST_BYTES, Attachment
 from longhouse.runtime.sandbox.base import Sandbox
 from longhouse.runtime.tools.outputs import Outputs
 from longhouse.runtime.tools.shells import Shells
@@ -47,6 +48,8 @@ class ToolContext:
     shells: Shells  # the agent's background commands in this process
     outputs: Outputs  # what was cut from results
     skills: Sequence[Path] = ()  # folders with skills that the house names
+    attachments: Mapping[str, Attached] = field(default_factory=dict)  # digest -> what came so far
+    most_attachment_bytes: int = MOST_BYTES
     background: Set[str] = frozenset()  # calls that started one, in this process or before
 
 
@@ -58,6 +61,8 @@ class ToolResult:
     diff: str = ""  # unified diff of what changed, for people
     files: Mapping[str, str] = field(default_factory=dict)  # path -> digest, newly read or written
     todos: tuple[Todo, ...] | None = None  # the new plan, when the tool changed it
+    # What the model is shown besides, where it can be: new, or attached before.
+    attachments: Sequence[Attachment | Attached] = ()
 
 
 class ToolFailed(Exception):
@@ -182,13 +187,17 @@ class _Signature:
         self._model = create_model(
             function.__name__, __config__=ConfigDict(extra="forbid"), **fields
         )
-        self.schema: JsonObject = _untitled(self._model.model_json_schema())
+        self.schema: JsonObject = untitled(self._model.model_json_schema())
 
     def validate(self, arguments: JsonObject) -> JsonObject:
         try:
             values = self._model.model_validate(arguments).__dict__
         except ValidationError as error:
-            raise InvalidArguments(_explain(error, tuple(self._names.values()))) from None
+            raise InvalidArguments(
+                explain(
+                    error, "The arguments do not fit the tool's schema", tuple(self._names.values())
+                )
+            ) from None
         return {name: values[key] for key, name in self._names.items()}
 
     async def invoke(self, context: ToolContext, arguments: JsonObject) -> ToolResult:
@@ -227,7 +236,7 @@ def _default(parameter: inspect.Parameter) -> Any:
     return ... if parameter.default is inspect.Parameter.empty else parameter.default
 
 
-def _untitled(schema: JsonObject) -> JsonObject:
+def untitled(schema: JsonObject) -> JsonObject:
     """A schema without the titles that only repeat names: they cost tokens in every model call.
 
     Walks schemas only, so that a property which is called `title` stays.
@@ -235,23 +244,24 @@ def _untitled(schema: JsonObject) -> JsonObject:
     slim = {key: value for key, value in schema.items() if key != "title"}
     for key in ("properties", "$defs"):
         if key in slim:
-            slim[key] = {name: _untitled(inner) for name, inner in slim[key].items()}
+            slim[key] = {name: untitled(inner) for name, inner in slim[key].items()}
     for key in ("items", "additionalProperties"):
         if isinstance(slim.get(key), dict):
-            slim[key] = _untitled(slim[key])
+            slim[key] = untitled(slim[key])
     for key in ("anyOf", "oneOf", "allOf", "prefixItems"):
         if key in slim:
-            slim[key] = [_untitled(inner) for inner in slim[key]]
+            slim[key] = [untitled(inner) for inner in slim[key]]
     return slim
 
 
-def _explain(error: ValidationError, names: tuple[str, ...]) -> str:
+def explain(error: ValidationError, what: str, names: tuple[str, ...] = ()) -> str:
+    """What does not fit, in words for a model. `names`: of the fields there are."""
     lines = [_problem(problem, names) for problem in error.errors(include_url=False)]
-    return printable("The arguments do not fit the tool's schema:\n" + "\n".join(lines))
+    return printable("\n".join([f"{what}:", *lines]))
 
 
 def _problem(problem: ErrorDetails, names: tuple[str, ...]) -> str:
-    where = ".".join(str(part) for part in problem["loc"]) or "arguments"
+    where = ".".join(str(part) for part in problem["loc"]) or "all of it"
     if problem["type"] == "extra_forbidden" and len(problem["loc"]) == 1:
         return f"- {where}: there is no such argument; there are {', '.join(names) or 'none'}"
     return f"- {where}: {problem['msg']}"
