@@ -1,6 +1,7 @@
 """What every journal promises; each implementation runs through the same tests."""
 
 import asyncio
+import hashlib
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -14,7 +15,14 @@ from tests.fixtures_db import copied_database, copied_file, opened_database
 from tests.patience import PATIENCE
 
 from longhouse.kit.bus.memory import MemoryBus
-from longhouse.protocol.events import AgentCreated, Draft, Event, MessageReceived, Text
+from longhouse.protocol.events import (
+    AgentCreated,
+    Attached,
+    Draft,
+    Event,
+    MessageReceived,
+    Text,
+)
 from longhouse.runtime.journals.base import (
     DuplicateKey,
     Fenced,
@@ -366,6 +374,108 @@ async def test_forking_ten_thousand_events_writes_one_row_and_its_own_events(
     file.close()
     assert len(await journal.read("b")) == 10_001
     await journal.close()
+
+
+PICTURE, OTHER = b"\x89PNG a picture", b"\x00\xff another"
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def shown(data: bytes, key: str | None = None) -> Draft:
+    attached = Attached(digest=digest(data), media_type="image/png", size=len(data), name="a.png")
+    body = MessageReceived(message_id=key or "m", text="look", attachments=(attached,))
+    return Draft(body, key, {attached.digest: data})
+
+
+async def test_what_is_attached_is_kept_with_its_event_and_for_its_own_journal(
+    journal: Journal,
+) -> None:
+    await journal.create("a", [created(), shown(PICTURE)])
+    await journal.create("b", [created("b")])
+    epoch = (await journal.acquire("a")).epoch
+    await journal.append("a", [text("one"), shown(OTHER), shown(PICTURE)], epoch=epoch)
+
+    assert await journal.blob("a", digest(PICTURE)) == PICTURE
+    assert await journal.blob("a", digest(OTHER)) == OTHER
+    assert await journal.blob("a", digest(b"")) is None
+    assert await journal.blob("b", digest(PICTURE)) is None
+    assert await journal.blob("ghost", digest(PICTURE)) is None
+    message = (await journal.read("a"))[1].body
+    assert isinstance(message, MessageReceived)
+    assert message.attachments[0].name == "a.png"
+
+
+async def test_a_refused_write_leaves_nothing_attached(journal: Journal) -> None:
+    await journal.create("a", [created(), text("one", "once")])
+
+    with pytest.raises(DuplicateKey):
+        await journal.post("a", [shown(PICTURE), text("two", "once")])
+    epoch = (await journal.acquire("a")).epoch
+    await journal.acquire("a")
+    with pytest.raises(Fenced):
+        await journal.append("a", [shown(PICTURE)], epoch=epoch)
+
+    assert await journal.blob("a", digest(PICTURE)) is None
+
+
+async def test_a_fork_shows_what_is_attached_to_its_past_and_not_to_its_parents_future(
+    journal: Journal,
+) -> None:
+    await journal.create("a", [created(), shown(PICTURE)])
+    await journal.fork("a", "b", [text("own")], at=2)
+    await journal.fork("b", "c", [text("own")], at=1)
+    await journal.post("a", [shown(OTHER)])
+
+    assert await journal.blob("b", digest(PICTURE)) == PICTURE
+    assert await journal.blob("b", digest(OTHER)) is None
+    assert await journal.blob("c", digest(PICTURE)) is None
+    for fork in "bc":
+        await journal.post(fork, [shown(OTHER), shown(PICTURE)])
+        assert await journal.blob(fork, digest(OTHER)) == OTHER
+        assert await journal.blob(fork, digest(PICTURE)) == PICTURE
+
+
+@pytest.mark.parametrize("order", ["abc", "acb", "bac", "bca", "cab", "cba"])
+async def test_deleting_a_journal_leaves_what_is_attached_to_its_forks(
+    journal: Journal, order: str
+) -> None:
+    await journal.create("a", [created(), shown(PICTURE), text("more")])
+    await journal.fork("a", "b", [text("own")], at=2)
+    await journal.fork("a", "c", [shown(OTHER)], at=3)
+    await journal.post("a", [shown(OTHER)])
+    left = list(order)
+
+    for agent_id in order:
+        await journal.delete(agent_id)
+        left.remove(agent_id)
+        for other in left:
+            assert await journal.blob(other, digest(PICTURE)) == PICTURE
+            expected = None if other == "b" else OTHER
+            assert await journal.blob(other, digest(OTHER)) == expected
+        assert await journal.blob(agent_id, digest(PICTURE)) is None
+
+
+async def test_a_file_keeps_what_is_attached_once_and_nothing_of_what_was_deleted(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "agents.db"
+    first = SQLiteJournal(path)
+    await first.create("a", [created(), *(shown(PICTURE) for _ in range(5))])
+    await first.create("b", [created(), shown(PICTURE)])
+    await first.close()
+
+    second = SQLiteJournal(path)
+    file = sqlite3.connect(path)
+    assert await second.blob("a", digest(PICTURE)) == PICTURE
+    assert file.execute("SELECT count(*) FROM blobs").fetchone() == (2,)
+    await second.delete("a")
+    await second.delete("b")
+
+    assert file.execute("SELECT count(*) FROM blobs").fetchone() == (0,)
+    file.close()
+    await second.close()
 
 
 async def test_a_fork_rings_with_its_last_number(journal: Journal) -> None:

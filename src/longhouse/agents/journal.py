@@ -33,6 +33,8 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from longhouse.agents import attachments
+from longhouse.agents.attachments import CHAIN
 from longhouse.agents.models import (
     AgentId,
     SessionId,
@@ -43,7 +45,7 @@ from longhouse.agents.models import (
     tenant_topic,
 )
 from longhouse.agents.projection import Changes, changes
-from longhouse.agents.states import status_of
+from longhouse.agents.states import AgentStatus, status_of
 from longhouse.identity.auth import tenant_of_own_row
 from longhouse.identity.models import TenantId
 from longhouse.kit.bus.base import Bus
@@ -51,9 +53,11 @@ from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
 from longhouse.kit.db.tables import UtcDateTime, is_postgres
 from longhouse.protocol.events import (
+    AgentCreated,
     AgentState,
     Draft,
     Event,
+    Usage,
     decode_body,
     encode_body,
     wire,
@@ -121,7 +125,7 @@ def _advance(condition: str) -> TextClause:
             reasoning_tokens = reasoning_tokens + :reasoning,
             updated_at = :now
         WHERE id = :id AND {condition}
-        RETURNING last_seq, agent_id, tenant_id, parent_id
+        RETURNING last_seq, agent_id, tenant_id, parent_id, delegated_by
     """).bindparams(  # noqa: S608 - the conditions are the three below
         bindparam("state", type_=String),
         bindparam("turn", type_=Integer),
@@ -140,19 +144,9 @@ _ACQUIRE = text("""
     RETURNING last_seq, epoch
 """)
 
-# A fork and its ancestors, each with the numbers that it shows: above `low`, up to `high`.
-_CHAIN = """
-    WITH RECURSIVE chain (id, parent_id, low, high) AS (
-        SELECT id, parent_id, fork_seq, CAST(9223372036854775807 AS BIGINT)
-            FROM sessions WHERE id = :id
-        UNION ALL
-        SELECT s.id, s.parent_id, s.fork_seq, c.low
-            FROM chain AS c JOIN sessions AS s ON s.id = c.parent_id
-    )
-"""
 _OF_CHAIN = (
     text(f"""
-        {_CHAIN} SELECT e.seq, e.time, e.type, e.data, e.key
+        {CHAIN} SELECT e.seq, e.time, e.type, e.data, e.key
             FROM chain AS c JOIN events AS e ON e.session_id = c.id
             WHERE e.seq > c.low AND e.seq <= c.high
     """)  # noqa: S608 - put together from the text above
@@ -182,6 +176,12 @@ _INSERT_POSTGRES = text("""
     bindparam("keys", type_=ARRAY(Text)),
 )
 
+_INSERT_SESSION = {
+    # A sub-agent that is taken up again after a crash is the same sub-agent.
+    "sqlite": sqlite.insert(sessions).on_conflict_do_nothing(),
+    "postgresql": postgresql.insert(sessions).on_conflict_do_nothing(),
+}
+
 _INSERT_APPROVAL = {
     # A call that is asked for again after a crash is the same call.
     "sqlite": sqlite.insert(approvals).on_conflict_do_nothing(),
@@ -195,7 +195,13 @@ _INSERT_APPROVAL = {
 def create(
     conn: Connection, session_id: str, drafts: Sequence[Draft], *, now: datetime
 ) -> Written | None:
-    """Begin the journal of a session that has none; None if it has one. Raises `UnknownAgent`."""
+    """Begin the journal of a session that has none; None if it has one. Raises `UnknownAgent`.
+
+    A sub-agent's session is made with it: it is of the tenant and the agent that it works for.
+    """
+    created = drafts[0].body
+    if isinstance(created, AgentCreated) and "parent" in created.metadata:
+        _add_sub_agent(conn, session_id, created, now=now)
     written = _write(conn, _ADVANCE_NEW, session_id, drafts, now=now)
     if written is None and head(conn, session_id) is None:
         raise _unknown(session_id)
@@ -272,8 +278,12 @@ def delete(conn: Connection, session_id: str) -> bool:
         .where(agents.c.id == found.agent_id, agents.c.current_session_id == session_id)
         .values(current_session_id=None)
     )
-    states = select(sessions.c.state).where(sessions.c.agent_id == found.agent_id)
-    status = status_of(AgentState(state) for state in conn.scalars(states))
+    conn.execute(
+        update(agents)
+        .where(agents.c.id == found.agent_id, agents.c.default_session_id == session_id)
+        .values(default_session_id=None)
+    )
+    status = _status(conn, found.agent_id)
     conn.execute(update(agents).where(agents.c.id == found.agent_id).values(status=status))
     return True
 
@@ -338,6 +348,30 @@ def seq_of(conn: Connection, session_id: str, key: str) -> int | None:
 # --- one step each --------------------------------------------------------------------------------
 
 
+def _add_sub_agent(
+    conn: Connection, session_id: str, created: AgentCreated, *, now: datetime
+) -> None:
+    parent_id = created.metadata["parent"]
+    parent = conn.execute(
+        select(sessions.c.tenant_id, sessions.c.agent_id).where(sessions.c.id == parent_id)
+    ).one_or_none()
+    if parent is None:
+        raise _unknown(parent_id)
+    values = {
+        "id": session_id,
+        "tenant_id": parent.tenant_id,
+        "agent_id": parent.agent_id,
+        "title": "",
+        "delegated_by": parent_id,
+        "delegated_call": created.metadata["call"],
+        "delegated_post": created.post,
+        "state": AgentState.READY,
+        "created_at": now,
+        "updated_at": now,
+    }
+    conn.execute(_INSERT_SESSION[conn.dialect.name], values)
+
+
 def _write(
     conn: Connection,
     advance: TextClause,
@@ -366,6 +400,10 @@ def _write(
         lists_changed=changed.of_lists,
     )
     _insert(conn, session_id, written.events, [draft.key for draft in drafts])
+    attachments.keep(conn, session_id, drafts, first=first)
+    if row.delegated_by is not None:
+        _add_tokens(conn, written, changed)  # people deal with the session that it works for
+        return written
     _keep_inbox(conn, written, changed, time=time)
     if changed.of_agent:
         _keep_agent(conn, written, changed, now=now)
@@ -472,6 +510,16 @@ def _storable(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+def _add_tokens(conn: Connection, written: Written, changed: Changes) -> None:
+    if changed.usage == Usage():
+        return
+    values = {
+        "input_tokens": agents.c.input_tokens + changed.usage.input,
+        "output_tokens": agents.c.output_tokens + changed.usage.output,
+    }
+    conn.execute(update(agents).where(agents.c.id == written.agent_id).values(values))
+
+
 def _keep_agent(conn: Connection, written: Written, changed: Changes, *, now: datetime) -> None:
     values: dict[str, object] = {
         "input_tokens": agents.c.input_tokens + changed.usage.input,
@@ -484,9 +532,16 @@ def _keep_agent(conn: Connection, written: Written, changed: Changes, *, now: da
         # weaker of PostgreSQL's locks, for a new session's foreign key holds the row, too.
         row = select(agents.c.id).where(agents.c.id == written.agent_id)
         conn.execute(row.with_for_update(key_share=True))
-        states = select(sessions.c.state).where(sessions.c.agent_id == written.agent_id)
-        values["status"] = status_of(AgentState(state) for state in conn.scalars(states))
+        values["status"] = _status(conn, written.agent_id)
     conn.execute(update(agents).where(agents.c.id == written.agent_id).values(**values))
+
+
+def _status(conn: Connection, agent_id: str) -> AgentStatus:
+    """An agent's status, by its sessions with people: a sub-agent works while its parent does."""
+    states = select(sessions.c.state).where(
+        sessions.c.agent_id == agent_id, sessions.c.delegated_by.is_(None)
+    )
+    return status_of(AgentState(state) for state in conn.scalars(states))
 
 
 def _of(
@@ -557,6 +612,7 @@ def _hand_over(conn: Connection, session_id: str, *, parent_id: str | None, fork
         return
     shared = (events.c.session_id == session_id, events.c.seq <= heir.fork_seq)
     conn.execute(update(events).where(*shared).values(session_id=heir.id))
+    attachments.hand_over(conn, session_id, heir.id, upto=heir.fork_seq)
     of_this = sessions.c.parent_id == session_id
     conn.execute(
         update(sessions).where(of_this, sessions.c.id != heir.id).values(parent_id=heir.id)
@@ -657,6 +713,11 @@ class DatabaseJournal:
             lambda conn: read(conn, agent_id, after=after, limit=limit, types=types)
         )
         return [Event(row.seq, row.time, decode_body(row.data)) for row in rows]
+
+    async def blob(self, agent_id: str, digest: str) -> bytes | None:
+        """The bytes of what is attached to an event."""
+        stored = await self._database.read(lambda conn: attachments.find(conn, agent_id, digest))
+        return None if stored is None else stored.data
 
     async def close(self) -> None:
         """The database is closed by whoever opened it."""

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     PrimaryKeyConstraint,
     String,
     Table,
@@ -174,6 +175,20 @@ events = Table(
 )
 _unique_where_set("events_once", events.c.session_id, events.c.key)
 
+attachments = Table(
+    "attachments",
+    metadata,
+    # The bytes of what is attached to events, beside them: they are read when a model is shown
+    # them, and not with the journal.
+    Column("session_id", String, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("digest", String, nullable=False),  # SHA-256, in hexadecimal
+    Column("seq", BigInteger, nullable=False),  # of the first event that it is attached to
+    Column("media_type", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("session_id", "digest"),
+)
+
 approvals = Table(
     "approvals",
     metadata,
@@ -277,6 +292,23 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """What a sub-agent's session works for."""
+
+    session_id: SessionId
+    call_id: str
+    post_name: str  # the sub-agent's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """What a fork was made from."""
+
+    session_id: SessionId  # which may be gone
+    after: int  # the last event they share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One conversation of an agent, as its journal has left it."""
 
@@ -292,7 +324,10 @@ class Session:
     usage: Usage
     created_at: datetime
     updated_at: datetime
+    delegation: Delegation | None  # of a sub-agent
+    lineage: Lineage | None  # of a fork
     approvals: tuple[Approval, ...] = field(default=())
+    sub_agents_usage: Usage = field(default_factory=Usage)  # of all below it
 
 
 def lane_of(agent_id: AgentId) -> str:

@@ -13,6 +13,7 @@ from longhouse.protocol.events import (
     AgentForked,
     AgentResumed,
     AgentState,
+    AnswerRefused,
     Body,
     ContextCompressed,
     Done,
@@ -25,6 +26,7 @@ from longhouse.protocol.events import (
     MessageReceived,
     PermissionDecided,
     PermissionRequired,
+    PostFollowed,
     RoomChanged,
     RoomCreated,
     RoomMessage,
@@ -108,6 +110,7 @@ def _take_in(found: Changes, body: Body) -> None:
         case (
             AgentCreated()
             | AgentForked()
+            | AnswerRefused()
             | ContextCompressed()
             | AgentResumed()
             | Done()
@@ -117,6 +120,7 @@ def _take_in(found: Changes, body: Body) -> None:
             | InterruptRequested()
             | MemberAsked()
             | MemberSilent()
+            | PostFollowed()
             | RoomChanged()
             | RoomCreated()
             | RoomMessage()

@@ -16,6 +16,7 @@ from longhouse.protocol.events import (
     AgentForked,
     AgentResumed,
     AgentState,
+    AnswerRefused,
     Body,
     ContextCompressed,
     Delta,
@@ -33,6 +34,7 @@ from longhouse.protocol.events import (
     Outcome,
     PermissionDecided,
     PermissionRequired,
+    PostFollowed,
     RoomChanged,
     RoomCreated,
     RoomMessage,
@@ -282,12 +284,14 @@ class Transcript:
             case (
                 AgentCreated()
                 | AgentForked()
+                | AnswerRefused()
                 | ContextCompressed()
                 | SnapshotTaken()
                 | StepComplete()
                 | ToolExecuted()
                 | TodoReminder()
                 | FileChanged()
+                | PostFollowed()
                 | SkillDiscovered()
                 | ScheduleSet()
                 | ScheduleCancelled()

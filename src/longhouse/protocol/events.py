@@ -128,6 +128,18 @@ When: TypeAlias = At | Every | EverySteps | Cron
 """When a schedule fires."""
 
 
+class Attached(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A picture or document that goes with a message or a result: all but its bytes.
+
+    Those lie beside the journal, under their digest.
+    """
+
+    digest: str  # SHA-256 of the bytes, in hexadecimal
+    media_type: str  # by their content
+    size: int  # bytes
+    name: str = ""  # as whoever attached it called it
+
+
 # gc=False here and below: what is made of JSON has no cycles, and a session has thousands of these.
 class _Body(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False
@@ -146,6 +158,8 @@ class MessageReceived(_Body, frozen=True, kw_only=True, omit_defaults=True, tag=
     text: str
     sender: str = ""  # who sent it, for people to read
     alone: bool = False  # it gets a turn of its own, since somebody waits for its answer
+    attachments: tuple[Attached, ...] = ()
+    output: JsonObject | None = None  # the JSON Schema of an object that the answer has to fit
 
 
 class Thinking(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="thinking"):
@@ -199,6 +213,7 @@ class ToolEnd(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="tool_en
     retryable: bool = False
     diff: str = ""  # unified diff of what the call changed, for people
     files: dict[str, str] = {}  # workspace path -> digest after this call read or wrote it
+    attachments: tuple[Attached, ...] = ()  # what the model is shown besides
 
 
 class Done(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="done"):
@@ -208,6 +223,7 @@ class Done(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="done"):
     reason: DoneReason
     turn: int
     detail: str = ""  # what went wrong and what to do, when reason is not `completed`
+    answer: JsonObject | None = None  # what fits the output that the turn's message asked for
 
 
 class RoomMessage(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="room_message"):
@@ -331,6 +347,16 @@ class AgentResumed(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="ag
     repeated: tuple[str, ...] = ()  # repeatable calls that run again
 
 
+class PostFollowed(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="post_followed"):
+    """From here on the agent follows its post as it is now. Told at the first step and at the
+    first one after a change."""
+
+    channel = Channel.MONITOR
+    post: str
+    digest: str  # of all that the post says to this agent, its version aside
+    version: int = 0  # its number, where somebody counts the versions of posts
+
+
 class StateChanged(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="state_changed"):
     """The session's state moved."""
 
@@ -364,6 +390,17 @@ class ContextCompressed(
     summarised: int  # messages that the summary stands for
     kept: int  # the newest messages, which stay as they are
     summary: str = ""  # at the end
+
+
+class AnswerRefused(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="answer_refused"):
+    """An answer does not fit the output that the turn's message asked for; the model is told why.
+
+    Only of answers in words: what is wrong with a call of `final_answer` is the call's result.
+    """
+
+    channel = Channel.MONITOR
+    step: int
+    problems: str
 
 
 class StepComplete(_Body, frozen=True, kw_only=True, omit_defaults=True, tag="step_complete"):
@@ -506,9 +543,11 @@ Body: TypeAlias = (
     | AgentForked
     | SnapshotTaken
     | AgentResumed
+    | PostFollowed
     | StateChanged
     | StepStarted
     | ContextCompressed
+    | AnswerRefused
     | StepComplete
     | TokenUsage
     | ToolExecuted
@@ -553,11 +592,12 @@ class Draft(msgspec.Struct, frozen=True):
     """An event before it is written: the journal gives it number and time.
 
     `key` makes it unique within its journal: a second draft with the same key is refused
-    (`DuplicateKey`). Decisions and client-named messages use it.
+    (`DuplicateKey`). Decisions and client-named messages use it. `blobs` are kept with it.
     """
 
     body: Body
     key: str | None = None
+    blobs: dict[str, bytes] = {}  # digest -> bytes, of what the body says is attached
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -589,6 +629,11 @@ def decode_rows(rows: Iterable[tuple[int, int, bytes | str]]) -> list[Event]:
     """The events of rows of seq, time and body: what a journal reads, thousands at once."""
     decode = _body_decoder.decode
     return [Event(seq, time, decode(data)) for seq, time, data in rows]
+
+
+def attached_to(body: Body) -> tuple[Attached, ...]:
+    """What goes with a body, beside it."""
+    return body.attachments if isinstance(body, MessageReceived | ToolEnd) else ()
 
 
 def encode_delta(delta: Delta) -> bytes:

@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar, overload
+
+from pydantic import BaseModel, ValidationError
 
 from longhouse.kit.errors import Conflict, InvalidInput, NotFound
 from longhouse.kit.ids import new_id
@@ -43,6 +45,8 @@ from longhouse.protocol.events import (
     When,
     types_on,
 )
+from longhouse.runtime.answers import fits_of, schema_of
+from longhouse.runtime.attachments import Attachment, blobs_of, check_sizes
 from longhouse.runtime.context import Context
 from longhouse.runtime.journals.base import (
     DuplicateKey,
@@ -56,6 +60,7 @@ from longhouse.runtime.model import Message
 from longhouse.runtime.schedules import Schedule, check, due_by_time, firing
 from longhouse.runtime.subscribe import subscribe
 from longhouse.runtime.tasks import ended
+from longhouse.runtime.tools.base import explain
 
 LONGEST_ID = 512  # characters of an agent id
 LONGEST_NAME = 128  # characters of a snapshot's name
@@ -145,6 +150,14 @@ class Moment:
     forkable: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    words: str  # of the last answer of the turn
+    given: JsonObject | None  # if it was to have a shape
+
+
+M = TypeVar("M", bound=BaseModel)
+
 Opener: TypeAlias = Callable[[str], Awaitable["Agent"]]
 """agent id -> the agent, open."""
 
@@ -163,30 +176,102 @@ class Agent:
         """Its id."""
         return self._life.id
 
-    async def send(self, text: str, *, message_id: str | None = None, sender: str = "") -> str:
+    async def send(
+        self,
+        text: str,
+        *,
+        attachments: Sequence[Attachment] = (),
+        message_id: str | None = None,
+        sender: str = "",
+    ) -> str:
         """Give the agent a message; it is durable when this returns. The message's id.
 
         During a turn it reaches the model at the next step. A `message_id` that was used before
-        changes nothing.
+        changes nothing. Raises `AttachmentTooLarge`.
         """
-        message_id = message_id or new_id("msg")
-        await self._receive(MessageReceived(message_id=message_id, text=text, sender=sender))
-        return message_id
+        message = MessageReceived(
+            message_id=message_id or new_id("msg"),
+            text=text,
+            sender=sender,
+            attachments=tuple(one.attached for one in attachments),
+        )
+        await self._receive(message, attachments)
+        return message.message_id
 
-    async def ask(self, text: str, *, message_id: str | None = None, sender: str = "") -> str:
+    @overload
+    async def ask(
+        self,
+        text: str,
+        *,
+        output: None = None,
+        attachments: Sequence[Attachment] = (),
+        message_id: str | None = None,
+        sender: str = "",
+    ) -> str: ...
+
+    @overload
+    async def ask(
+        self,
+        text: str,
+        *,
+        output: type[M],
+        attachments: Sequence[Attachment] = (),
+        message_id: str | None = None,
+        sender: str = "",
+    ) -> M: ...
+
+    @overload
+    async def ask(
+        self,
+        text: str,
+        *,
+        output: JsonObject,
+        attachments: Sequence[Attachment] = (),
+        message_id: str | None = None,
+        sender: str = "",
+    ) -> JsonObject: ...
+
+    async def ask(
+        self,
+        text: str,
+        *,
+        output: type[M] | JsonObject | None = None,
+        attachments: Sequence[Attachment] = (),
+        message_id: str | None = None,
+        sender: str = "",
+    ) -> str | M | JsonObject:
         """Give the agent a message and wait for its answer: the text that ended its turn.
 
-        The message gets a turn of its own, after those before it, so that of many who ask at once
-        each gets the answer to what they asked. With a `message_id` that was used before, it waits
-        for the answer to that message. Raises `Unanswered` when the turn ends otherwise, and what
-        stopped the agent, if anything did.
+        With an `output`, the answer is an instance of that pydantic model, or an object that fits
+        that JSON Schema; the model is told what does not fit, and tries again within the limits of
+        its post. The message gets a turn of its own, after those before it, so that of many who ask
+        at once each gets the answer to what they asked. With a `message_id` that was used before,
+        it waits for the answer to that message. Raises `Unanswered` when the turn ends otherwise,
+        and what stopped the agent, if anything did; `InvalidInput` for an output that no answer
+        could fit; `AttachmentTooLarge`.
         """
         since = 0 if message_id else self._life.seen
-        message_id = message_id or new_id("msg")
-        await self._receive(
-            MessageReceived(message_id=message_id, text=text, sender=sender, alone=True)
+        message = MessageReceived(
+            message_id=message_id or new_id("msg"),
+            text=text,
+            sender=sender,
+            alone=True,
+            attachments=tuple(one.attached for one in attachments),
+            output=None if output is None else schema_of(output),
         )
-        answer = asyncio.create_task(self._answer_to(message_id, since))
+        if output is None:
+            await self._receive(message, attachments)
+            return (await self._answer_to(message.message_id, since)).words
+        forget = self._life.expect(message.message_id, fits_of(output))
+        try:
+            await self._receive(message, attachments)
+            return _shaped(await self._answer_to(message.message_id, since), output)
+        finally:
+            forget()
+
+    async def _answer_to(self, message_id: str, since: int) -> _Answer:
+        """The answer, or what keeps it from coming."""
+        answer = asyncio.create_task(self._read_answer(message_id, since))
         broken = asyncio.create_task(self._life.broken.wait())
         try:
             await asyncio.wait({answer, broken}, return_when=asyncio.FIRST_COMPLETED)
@@ -425,15 +510,16 @@ class Agent:
             bodies.append(StateChanged(before=point.state, after=AgentState.READY))
         return bodies
 
-    async def _receive(self, message: MessageReceived) -> None:
-        if not message.text.strip():
+    async def _receive(self, message: MessageReceived, attachments: Sequence[Attachment]) -> None:
+        if not message.text.strip() and not attachments:
             raise InvalidInput("The message is empty.", hint="Say what the agent should do.")
+        check_sizes(attachments, most_bytes=self._life.services.most_attachment_bytes)
         with suppress(DuplicateKey):
-            await self._life.tell(draft(message))
+            await self._life.tell(draft(message, blobs_of(attachments)))
         self._life.wake()
 
-    async def _answer_to(self, message_id: str, since: int) -> str:
-        """The text of the last answer of the turn that took this message in."""
+    async def _read_answer(self, message_id: str, since: int) -> _Answer:
+        """How the turn that took this message in ended."""
         received = told = False
         words: dict[int, str] = {}  # step -> text
         async with aclosing(self.subscribe(since=since, types=_OF_ANSWERS)) as events:
@@ -485,7 +571,23 @@ def _status(agent_id: str, context: Context) -> Status:
 _OF_ANSWERS = ("message", "step_started", "text", "interrupt_requested", "done")
 
 
-def _answer(done: Done, words: dict[int, str]) -> str:
+def _answer(done: Done, words: dict[int, str]) -> _Answer:
     if done.reason is not DoneReason.COMPLETED:
         raise Unanswered(f"The turn ended without an answer: {done.detail or done.reason}.")
-    return words[max(words)] if words else ""
+    return _Answer(words[max(words)] if words else "", done.answer)
+
+
+def _shaped(answer: _Answer, output: type[M] | JsonObject) -> M | JsonObject:
+    """The answer as it was asked for. Raises `Unanswered` if it has no such shape.
+
+    The turn sees to that. But the message may be an old one, or the turn have gone on in a process
+    that knew no more than the schema.
+    """
+    if answer.given is None:
+        raise Unanswered("The turn ended without an answer that has the shape asked for.")
+    if isinstance(output, dict):
+        return answer.given
+    try:
+        return output.model_validate(answer.given)
+    except ValidationError as error:
+        raise Unanswered(explain(error, "The answer is not what was asked for")) from None

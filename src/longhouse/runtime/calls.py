@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from msgspec.structs import replace
 
@@ -29,6 +29,8 @@ from longhouse.protocol.events import (
     ToolExecuted,
     ToolStart,
 )
+from longhouse.runtime.answers import TAKEN
+from longhouse.runtime.attachments import Attachment, blobs_of
 from longhouse.runtime.hooks import Allow, Hook, Supply, ToolUse, apply_after_tool, ask_before_tool
 from longhouse.runtime.permissions import judge
 from longhouse.runtime.posts import Post, Verdict
@@ -53,12 +55,25 @@ NEVER_STARTED = "Stopped by a person before it began. It did not run."
 GIVEN_UP = "The turn broke off and was given up before this call began. It did not run."
 
 
+Blobs: TypeAlias = Mapping[str, bytes]
+"""Digest -> bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What is known of a call before it runs."""
 
     arguments: JsonObject  # what it runs with: a hook may have changed them
     bodies: tuple[Body, ...] = ()  # empty: it may run now
+    blobs: Blobs = field(default_factory=dict)  # of what the bodies say is attached
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """What is known of a call after it ran."""
+
+    bodies: tuple[Body, ...]
+    blobs: Blobs = field(default_factory=dict)
 
 
 async def assess(
@@ -97,7 +112,8 @@ async def assess(
             return Judged(arguments, (await _required(tool, use, judgement.reason, context),))
         case Verdict.ALLOW if supplied is not None:
             start = ToolStart(call_id=asked.call_id, name=asked.name)
-            return Judged(arguments, (start, _ended(asked, Outcome.OK, supplied)))
+            ended = _ended(asked, Outcome.OK, supplied)
+            return Judged(arguments, (start, ended), _blobs(supplied))
         case Verdict.ALLOW:
             return Judged(arguments)
 
@@ -109,14 +125,15 @@ async def execute(
     *,
     hooks: Sequence[Hook],
     context: ToolContext,
-) -> list[Body]:
+) -> Executed:
     """Run a call to its end. Whatever the tool raises becomes a failed result."""
     began = context.clock.monotonic()
     problem: ErrorRaised | None = None
     todos: tuple[Todo, ...] | None = None
+    blobs: Blobs = {}
     try:
         result = await _run(tool, arguments, hooks, _use(asked, arguments, context), context)
-        end, todos = _ended(asked, Outcome.OK, result), result.todos
+        end, todos, blobs = _ended(asked, Outcome.OK, result), result.todos, _blobs(result)
     except InvalidArguments as error:  # a hook or a person changed them for the worse
         end = _failed(asked, Outcome.INVALID, str(error))
     except ToolFailed as error:
@@ -150,7 +167,12 @@ async def execute(
         bodies.append(TodoChanged(before=context.todos, after=todos))
     if problem is not None:
         bodies.append(problem)
-    return bodies
+    return Executed(tuple(bodies), blobs)
+
+
+def taken(asked: ToolCall, answer: Tool) -> ToolEnd:
+    """The result of a call that gives the answer which the turn is to come to."""
+    return _invalid(answer, asked) or _ended(asked, Outcome.OK, ToolResult(content=TAKEN))
 
 
 def denied_by_person(asked: ToolCall, note: str) -> ToolEnd:
@@ -248,7 +270,14 @@ def _ended(asked: ToolCall, outcome: Outcome, result: ToolResult) -> ToolEnd:
         content=result.content,
         diff=result.diff,
         files=dict(result.files),
+        attachments=tuple(
+            one.attached if isinstance(one, Attachment) else one for one in result.attachments
+        ),
     )
+
+
+def _blobs(result: ToolResult) -> Blobs:
+    return blobs_of(one for one in result.attachments if isinstance(one, Attachment))
 
 
 def _failed(asked: ToolCall, outcome: Outcome, text: str, *, retryable: bool = False) -> ToolEnd:

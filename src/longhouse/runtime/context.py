@@ -19,6 +19,8 @@ from longhouse.protocol.events import (
     AgentForked,
     AgentResumed,
     AgentState,
+    AnswerRefused,
+    Attached,
     Body,
     ContextCompressed,
     Done,
@@ -29,8 +31,10 @@ from longhouse.protocol.events import (
     JsonObject,
     MessageReceived,
     OfRoom,
+    Outcome,
     PermissionDecided,
     PermissionRequired,
+    PostFollowed,
     ScheduleCancelled,
     ScheduleFired,
     ScheduleSet,
@@ -52,6 +56,8 @@ from longhouse.protocol.events import (
     ToolStart,
     Usage,
 )
+from longhouse.runtime.answers import FINAL_ANSWER
+from longhouse.runtime.attachments import shown_again, tokens_of
 from longhouse.runtime.model import AssistantMessage, Block, Message, ToolMessage, UserMessage
 from longhouse.runtime.schedules import Schedule, has_fired, was_set
 
@@ -123,6 +129,7 @@ class Context:
     time: int = 0  # of the last event, microseconds
     agent_id: str = ""
     post: str = ""
+    followed: PostFollowed | None = None  # its post, as told last
     metadata: JsonObject = field(default_factory=dict)
     state: AgentState = AgentState.READY
     turn: int = 0
@@ -130,6 +137,10 @@ class Context:
     turn_open: bool = False
     step_open: bool = False  # a model call has begun and has no answer yet
     interrupting: bool = False
+    wanted: MessageReceived | None = None  # the open turn's, whose answer has to have a shape
+    answer: JsonObject | None = None  # what has it
+    refusals: int = 0  # answers that did not
+    refusal: str = ""  # what was wrong with the last of them
     fresh: bool = False  # a message came since the last step or interrupt: it wants a turn
     queued: dict[str, MessageReceived] = field(default_factory=dict)
     messages: list[Message] = field(default_factory=list)
@@ -139,6 +150,7 @@ class Context:
     background: set[str] = field(default_factory=set)  # of those that began a background command
     answered: bool = False  # the last answer asked for no tool
     todos: tuple[Todo, ...] = ()
+    attachments: dict[str, Attached] = field(default_factory=dict)  # digest -> what came so far
     seen: dict[str, str] = field(default_factory=dict)  # workspace path -> digest
     changed: dict[str, str] = field(default_factory=dict)  # of these, as told to have changed
     skills: dict[str, str] = field(default_factory=dict)  # name -> description, as told last
@@ -250,6 +262,9 @@ class Context:
     def _create(self, body: AgentCreated) -> None:
         self.agent_id, self.post, self.metadata = body.agent_id, body.post, body.metadata
 
+    def _follow(self, body: PostFollowed) -> None:
+        self.followed = body
+
     def _take_snapshot(self, body: SnapshotTaken) -> None:
         self.snapshots[body.name] = body.at
 
@@ -284,13 +299,18 @@ class Context:
             self.interrupting = not self.fresh
             self.turn_steps = self.turn_tokens = self.turn_work = self.repeats = 0
             self._last_call = None
+            self.wanted, self.refusals = None, 0
         self.step, self.step_open = body.step, True
         self.turn_steps += 1
         self.steps_without_todos += 1
-        self.answered = False
+        self.answered, self.answer = False, None
         self._blocks.clear()
         for message_id in body.messages:
-            self._tell(UserMessage(self.queued.pop(message_id).text))
+            message = self.queued.pop(message_id)
+            if message.output is not None:
+                self.wanted = message
+            self._attach(message.attachments)
+            self._tell(UserMessage(message.text, message.attachments))
         self.fresh = self.fresh and bool(self.queued)  # those that want turns of their own
 
     def _complete_step(self, body: StepComplete) -> None:
@@ -323,6 +343,9 @@ class Context:
 
     def _end_call(self, body: ToolEnd) -> None:
         self.calls[body.call_id].end = body
+        self._attach(body.attachments)
+        if body.name == FINAL_ANSWER and self.wanted is not None:
+            self._take_answer(self.calls[body.call_id], body)
         self.seen.update(body.files)
         for path in body.files:
             self.changed.pop(path, None)
@@ -330,8 +353,30 @@ class Context:
             # Results reach the model in the order of the calls, whichever ended first.
             for call in self.calls.values():
                 if (end := call.end) is not None:
-                    self._tell(ToolMessage(end.call_id, end.name, end.content, end.outcome))
+                    self._tell(_result(end))
             self.calls = {}
+            self.answered = self.answer is not None
+
+    def _take_answer(self, call: Call, end: ToolEnd) -> None:
+        if end.outcome is Outcome.OK:
+            self.answer = call.asked.arguments
+        else:
+            self.refusals, self.refusal = self.refusals + 1, end.content
+
+    def _refuse_answer(self, body: AnswerRefused) -> None:
+        self.refusals, self.refusal = self.refusals + 1, body.problems
+        self.answered = False
+        self._tell(UserMessage(f"<reminder>{body.problems}</reminder>"))
+
+    def _attached_before(self, place: int) -> list[Attached]:
+        """What came so far and is attached to no message from that place on."""
+        after = (m for m in self.messages[place:] if not isinstance(m, AssistantMessage))
+        still = {attached.digest for message in after for attached in message.attachments}
+        return [one for digest, one in self.attachments.items() if digest not in still]
+
+    def _attach(self, attachments: Iterable[Attached]) -> None:
+        for attached in attachments:
+            self.attachments[attached.digest] = attached
 
     def _interrupt(self, body: InterruptRequested) -> None:
         # What was said before the stop is told at the next turn, but does not begin one.
@@ -350,8 +395,10 @@ class Context:
 
     def _compress(self, body: ContextCompressed) -> None:
         if body.phase == "end":
-            summary = UserMessage(f"<summary>{SUMMARY_HEAD}\n\n{body.summary}</summary>")
-            self.messages = [summary, *self.messages[len(self.messages) - body.kept :]]
+            kept = len(self.messages) - body.kept
+            gone = shown_again(self._attached_before(kept))
+            summary = f"<summary>{SUMMARY_HEAD}\n\n{body.summary}{gone}</summary>"
+            self.messages = [UserMessage(summary), *self.messages[kept:]]
             self.tokens, self.summarised = body.tokens, True
 
     def _begin_fork(self, body: AgentForked) -> None:
@@ -370,7 +417,8 @@ def estimated_tokens(message: Message) -> int:
     """About how many tokens a message is, rather too many than too few."""
     match message:
         case UserMessage(text=text) | ToolMessage(content=text):
-            return len(text.encode()) // BYTES_PER_TOKEN + 1
+            words = len(text.encode()) // BYTES_PER_TOKEN + 1
+            return words + sum(map(tokens_of, message.attachments))
         case AssistantMessage(blocks=blocks):
             return sum(map(_estimated_tokens_of, blocks)) + 1
 
@@ -381,6 +429,10 @@ def _estimated_tokens_of(block: Block) -> int:
             return len(block.text.encode()) // BYTES_PER_TOKEN
         case ToolCall():
             return len(msgspec.json.encode(block.arguments)) // BYTES_PER_TOKEN + len(block.name)
+
+
+def _result(end: ToolEnd) -> ToolMessage:
+    return ToolMessage(end.call_id, end.name, end.content, end.outcome, end.attachments)
 
 
 def _seq_of(point: Point) -> int:
@@ -402,8 +454,10 @@ _FOLDS: dict[type[Body], Callable[[Context, Any], None]] = {
     AgentCreated: Context._create,
     AgentForked: Context._begin_fork,
     AgentResumed: Context._note,
+    PostFollowed: Context._follow,
     StateChanged: Context._move,
     StepStarted: Context._start_step,
+    AnswerRefused: Context._refuse_answer,
     StepComplete: Context._complete_step,
     TokenUsage: Context._use,
     ToolExecuted: Context._note,

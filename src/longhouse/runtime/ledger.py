@@ -8,7 +8,8 @@ nothing and runs nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from longhouse.protocol.events import (
     Body,
@@ -19,10 +20,13 @@ from longhouse.protocol.events import (
     PermissionRequired,
     ScheduleFired,
     SnapshotTaken,
+    attached_to,
 )
 from longhouse.runtime.context import Context
 from longhouse.runtime.journals.base import Fenced, Journal
 from longhouse.runtime.tasks import finish
+
+NO_BLOBS: Mapping[str, bytes] = MappingProxyType({})
 
 
 def decision_key(call_id: str) -> str:
@@ -45,9 +49,10 @@ def firing_key(firing: str) -> str:
     return f"fired:{firing}"
 
 
-def draft(body: Body) -> Draft:
-    """An event to write, with its key if it may happen once."""
-    return Draft(body, _key(body))
+def draft(body: Body, blobs: Mapping[str, bytes] = NO_BLOBS) -> Draft:
+    """An event to write, with its key if it may happen once, and with what is attached to it."""
+    named = {one.digest for one in attached_to(body)} & blobs.keys() if blobs else ()
+    return Draft(body, _key(body), {digest: blobs[digest] for digest in named})
 
 
 class Ledger:
@@ -78,16 +83,17 @@ class Ledger:
             await self.catch_up()
         return taken
 
-    async def append(self, *bodies: Body) -> None:
+    async def append(self, *bodies: Body, blobs: Mapping[str, bytes] = NO_BLOBS) -> None:
         """Write as the writer. Raises `Fenced`, and `DuplicateKey` when somebody came first.
 
-        A cancellation waits until it is known what was written.
+        `blobs`: the bytes of what is attached, by digest. A cancellation waits until it is known
+        what was written.
         """
-        await finish(self._append(list(map(draft, bodies))))
+        await finish(self._append([draft(body, blobs) for body in bodies]))
 
-    async def post(self, *bodies: Body) -> None:
+    async def post(self, *bodies: Body, blobs: Mapping[str, bytes] = NO_BLOBS) -> None:
         """Write from outside. Raises `DuplicateKey`."""
-        await self.tell(*map(draft, bodies))
+        await self.tell(*(draft(body, blobs) for body in bodies))
 
     async def tell(self, *drafts: Draft) -> None:
         """Write from outside what is made up already. Raises `DuplicateKey`."""

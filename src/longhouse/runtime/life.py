@@ -27,6 +27,7 @@ from longhouse.protocol.events import (
     ScheduleSet,
     Text,
 )
+from longhouse.runtime.answers import Fits
 from longhouse.runtime.context import Context
 from longhouse.runtime.journals.base import Fenced, Head, UnknownAgent, microseconds
 from longhouse.runtime.ledger import Ledger
@@ -74,6 +75,7 @@ class Life:
         self._epoch = 0  # as its writer, before it was put away
         self._fenced: Fenced | None = None
         self._last_words = ""  # before it was put away
+        self._fits: dict[str, Fits] = {}  # message id -> all that its answer has to fit
         self._parks = 0
         self._asked = 0  # how often it was parked when it was last asked to go on
         self._wanted = False
@@ -108,6 +110,15 @@ class Life:
             await self.services.journal.post(self.id, drafts)
         else:
             await self._memory.ledger.tell(*drafts)
+
+    def expect(self, message_id: str, fits: Fits) -> Callable[[], None]:
+        """Hold the answer to a message to more than its schema, in this process. Its undo."""
+        self._fits[message_id] = fits
+
+        def forget() -> None:
+            self._fits.pop(message_id, None)
+
+        return forget
 
     def listen(self, event_type: str, listener: Listener) -> Callable[[], None]:
         """Tell `listener` of each new event of a type, for as long as the runtime is open."""
@@ -223,7 +234,7 @@ class Life:
         await self._check_still_ours()
         ledger = await self._read()
         shells = Shells(self.services.clock, on_end=lambda: self._pool.untethered(self))
-        turn = Turn(self.id, self.services, ledger, shells=shells)
+        turn = Turn(self.id, self.services, ledger, shells=shells, fits=self._fits)
         self._memory = _Memory(ledger, shells, turn)
         self.look_ahead(ledger.context)
 

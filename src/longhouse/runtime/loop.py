@@ -15,6 +15,7 @@ from itertools import takewhile
 from typing import Protocol, TypeAlias, TypeVar
 
 from longhouse.protocol.events import AgentState, DoneReason
+from longhouse.runtime.answers import MOST_ATTEMPTS
 from longhouse.runtime.context import Call, Context, estimated_tokens
 from longhouse.runtime.model import Message, ToolMessage
 from longhouse.runtime.posts import Limits
@@ -104,6 +105,8 @@ def next_action(context: Context, limits: Limits, *, now: int) -> Action:
 
 def after_results(context: Context, limits: Limits, *, now: int) -> StartStep | Finish:
     """What follows the last result of an answer: no result but a new plan can change it."""
+    if context.refusals >= MOST_ATTEMPTS:
+        return Finish(DoneReason.FAILED, _refused(context))
     if reached := _limit_reached(context, limits, now=now):
         return Finish(DoneReason.LIMIT, reached)
     return _start_step(context)
@@ -158,6 +161,13 @@ def _start_step(context: Context) -> StartStep:
 
 def _wants_reminder(context: Context) -> bool:
     return context.steps_without_todos >= REMIND_AFTER_STEPS and context.open_todos() > 0
+
+
+def _refused(context: Context) -> str:
+    return (
+        f"The model gave {context.refusals} answers that do not fit what was asked for."
+        f" {context.refusal}"
+    )
 
 
 def _limit_reached(context: Context, limits: Limits, *, now: int) -> str:

@@ -7,17 +7,18 @@ help, and the loop decides.
     ModelError
     ├── ModelUnavailable      try again: busy, time-out, connection lost, 5xx, 429
     ├── ModelRefused          final: bad key, no such model, wrong base URL, bad request
+    │   └── FilesRefused      … perhaps because of the attachments that went with it
     └── ModelDenied           the embedder's hooks did not let the call happen
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from longhouse.kit.errors import LonghouseError
-from longhouse.protocol.events import Delta, Outcome, Text, Thinking, ToolCall, Usage
+from longhouse.protocol.events import Attached, Delta, Outcome, Text, Thinking, ToolCall, Usage
 from longhouse.runtime.tools.base import Tool
 
 Block: TypeAlias = Thinking | Text | ToolCall
@@ -29,6 +30,7 @@ class UserMessage:
     """Something a person (or another agent) said, or a reminder of the runtime's own."""
 
     text: str
+    attachments: tuple[Attached, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class ToolMessage:
     name: str
     content: str
     outcome: Outcome
+    attachments: tuple[Attached, ...] = ()
 
 
 Message: TypeAlias = UserMessage | AssistantMessage | ToolMessage
@@ -53,13 +56,18 @@ Message: TypeAlias = UserMessage | AssistantMessage | ToolMessage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelRequest:
-    """One model call."""
+    """One model call.
+
+    Attachments of the messages are such as the model takes (`Model.media_types`), with their bytes
+    in `files`; what it cannot be shown is told in the messages' words.
+    """
 
     step: int  # goes into every block and delta of the answer
     system: str
     messages: Sequence[Message]
     tools: Sequence[Tool]
     output_tokens: int
+    files: Mapping[str, bytes] = field(default_factory=dict)  # digest -> bytes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +90,11 @@ class Model(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def media_types(self) -> Set[str]:
+        """What it can be shown besides words, such as `image/png`; nothing: an empty set."""
+        ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | ModelResponse, None]: ...
 
@@ -118,6 +131,13 @@ class ModelRefused(ModelError):
 
     code = "model-refused"
     title = "The model refused the call"
+
+
+class FilesRefused(ModelRefused):
+    """The call was refused, and may work without its attachments: the loop tries that."""
+
+    code = "files-refused"
+    title = "The model refused what was attached"
 
 
 class ModelDenied(ModelError):

@@ -1,19 +1,22 @@
 """One model call: put together from an immutable post, asked, retried, with the hooks' say.
 
 Called by the agent's turn for each step and each summary. The request is made anew for each call
-out of nothing but the post and the messages, so that all agents of a post ask alike. It journals
-failed attempts and what was used for nothing; the answer is the turn's to keep.
+out of nothing but the post and the messages, so that all agents of a post ask alike; what is
+attached to the messages comes from the journal. It journals failed attempts and what was used for
+nothing; the answer is the turn's to keep.
 """
 
 from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TypeAlias
 
 from longhouse.protocol.events import Delta, ErrorRaised, Severity, TokenUsage, encode_delta
+from longhouse.runtime import sight
 from longhouse.runtime.hooks import (
     Deny,
     ModelUse,
@@ -25,6 +28,7 @@ from longhouse.runtime.hooks import (
 from longhouse.runtime.journals.base import delta_topic
 from longhouse.runtime.ledger import Ledger
 from longhouse.runtime.model import (
+    FilesRefused,
     Message,
     Model,
     ModelDenied,
@@ -35,6 +39,7 @@ from longhouse.runtime.model import (
 from longhouse.runtime.posts import Post
 from longhouse.runtime.retry import wait_before_retry
 from longhouse.runtime.services import Services
+from longhouse.runtime.tools.base import Tool
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +54,30 @@ class ModelCalls:
         self._id = agent_id
         self._s = services
         self._ledger = ledger
+        self._files: dict[str, bytes] = {}  # of the last call: the next one shows most of them
+        self._refused: set[str] = set()  # digests that a vendor did not take
+
+    def forget_files(self) -> None:
+        """Let go of the bytes of attachments: nothing is asked for a while."""
+        self._files = {}
 
     async def answer(
-        self, post: Post, messages: Sequence[Message], *, live: bool = False
+        self,
+        post: Post,
+        messages: Sequence[Message],
+        *,
+        also: Tool | None = None,
+        live: bool = False,
     ) -> ModelResponse:
         """The model's answer to these messages. Raises `ModelError`.
 
-        `live`: fragments are shown to whoever follows the agent.
+        `also`: a tool besides those of the post. `live`: fragments are shown to whoever follows the
+        agent.
         """
         model = self._s.models.model(post.model)
-        request = self._request(post, messages)
+        tools = [self._s.tools[name] for name in post.tools if name in self._s.tools]
+        tools += [] if also is None else [also]
+        request = await self._request(post, messages, tools, model.media_types)
         use = ModelUse(agent_id=self._id, model=model.name, request=request)
         try:
             use, opinion = await ask_before_model(self._s.hooks, use)
@@ -70,17 +89,49 @@ class ModelCalls:
             case Supply(response):
                 return response
             case None:
-                response = await self._attempts(model, use.request, self._told() if live else None)
+                response = await self._ask(model, use.request, self._told() if live else None)
                 return await self._after(use, response)
 
-    def _request(self, post: Post, messages: Sequence[Message]) -> ModelRequest:
+    async def _request(
+        self,
+        post: Post,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        media_types: Set[str],
+    ) -> ModelRequest:
+        reasons = sight.left_out(messages, media_types=media_types, refused=self._refused)
+        shown = sight.in_words(messages, reasons)
+        self._files = await self._bytes(sight.shown(shown))
         return ModelRequest(
             step=self._ledger.context.step,
             system=system_prompt(post),
-            messages=tuple(messages),
-            tools=[self._s.tools[name] for name in post.tools if name in self._s.tools],
+            messages=sight.in_words(shown, _lost(shown, self._files)),
+            tools=tools,
             output_tokens=post.limits.output_tokens,
+            files=self._files,
         )
+
+    async def _bytes(self, digests: Iterable[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        for digest in digests:
+            data = self._files.get(digest) or await self._s.journal.blob(self._id, digest)
+            if data is not None:
+                found[digest] = data
+        return found
+
+    async def _ask(self, model: Model, request: ModelRequest, told: Told | None) -> ModelResponse:
+        """The answer; without the attachments, if the vendor takes the call only so."""
+        try:
+            return await self._attempts(model, request, told)
+        except FilesRefused as refused:
+            reasons = sight.left_out(
+                request.messages, media_types=model.media_types, refused=request.files.keys()
+            )
+            words = sight.in_words(request.messages, reasons)
+            response = await self._attempts(model, replace(request, messages=words, files={}), told)
+            self._refused.update(request.files)
+            await self._ledger.append(_without_files(refused))
+            return response
 
     async def _attempts(
         self, model: Model, request: ModelRequest, told: Told | None
@@ -138,6 +189,21 @@ async def _response(model: Model, request: ModelRequest, told: Told | None) -> M
             if told is not None:
                 told(piece)
     raise ModelError(f"The model {model.name!r} ended its answer without completing it.")
+
+
+def _lost(messages: Sequence[Message], files: Mapping[str, bytes]) -> dict[str, str]:
+    """What is attached and has no bytes any more, which only a damaged journal can be the cause
+    of."""
+    return dict.fromkeys(sight.shown(messages) - files.keys(), "it is lost")
+
+
+def _without_files(refused: FilesRefused) -> ErrorRaised:
+    return ErrorRaised(
+        phase="model",
+        severity=Severity.WARNING,
+        message=f"{refused.detail} It took the call without what was attached.",
+        hint="Choose a model that can be shown such files, or attach smaller ones.",
+    )
 
 
 def _retrying(error: ModelError, attempt: int, wait: float) -> ErrorRaised:

@@ -6,10 +6,16 @@ rules at each tool call. It holds no state of an agent: a hundred agents share o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
+
+import msgspec
 
 from longhouse.runtime.sandbox import egress_hosts
+
+DIGEST_CHARACTERS = 16  # of SHA-256: enough to tell the versions of one post apart
 
 
 class Mode(StrEnum):
@@ -93,8 +99,15 @@ class Post:
     permissions: Permissions = field(default_factory=Permissions)
     limits: Limits = field(default_factory=Limits)
     hosts: tuple[str, ...] = ()  # that commands reach: `example.org`, `*.example.org:8443`
+    version: int = 0  # for the journal, where you count the versions of a post
 
     def __post_init__(self) -> None:
         """Raises `InvalidHost`, a `ValueError`, for hosts that mean nothing."""
         for host in self.hosts:
             egress_hosts.pattern(host)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of everything but the version: two posts with the same one say the same."""
+        said = msgspec.json.encode(replace(self, version=0))
+        return hashlib.sha256(said).hexdigest()[:DIGEST_CHARACTERS]

@@ -25,6 +25,7 @@ from longhouse.kit.clock import Clock, SystemClock
 from longhouse.kit.errors import NotFound
 from longhouse.protocol.events import AgentCreated, Draft, Event, JsonObject, ToolStart
 from longhouse.runtime.agent import Agent, check_agent_id
+from longhouse.runtime.attachments import MOST_BYTES
 from longhouse.runtime.delegation import delegate, sub_agent_id
 from longhouse.runtime.hooks import Hook
 from longhouse.runtime.journals.base import DELETED_TOPIC, Head, Journal, UnknownAgent
@@ -71,6 +72,7 @@ class Runtime:
         egress: Egress | None = None,
         workspaces: Path | str | WorkspaceSource = Path(".longhouse/workspaces"),
         outputs: Path | str | None = None,
+        most_attachment_bytes: int = MOST_BYTES,
         skills: Sequence[Path | str] = (),
         hooks: Sequence[Hook] = (),
         bus: Bus | None = None,
@@ -88,6 +90,7 @@ class Runtime:
         of posts may lie in; without one, none. `drive`: agents go on by themselves; without it
         somebody calls `Agent.run`. The journal rings on this runtime's bus. `outputs`: the folder
         of what is cut from tools' results; without one, `outputs` beside the workspaces' folder.
+        `most_attachment_bytes`: of each picture or PDF that goes with a message.
         `skills`: folders with skills for all agents, besides those in their workspaces.
         `pool_size`: agents that are live at once; one that was not used for `idle_seconds` is put
         away, and comes back when it is used. When the runtime is left, turns have `grace_seconds`
@@ -99,6 +102,7 @@ class Runtime:
         self._sandbox = sandbox
         self._egress = egress or Egress()
         self._workspace = workspaces if callable(workspaces) else _below(Path(workspaces))
+        self._most_attachment_bytes = most_attachment_bytes
         self._outputs = Outputs(_outputs_folder(outputs, workspaces))
         self._skills = tuple(Path(folder).absolute() for folder in skills)
         self._hooks = tuple(hooks)
@@ -126,6 +130,7 @@ class Runtime:
             parallel=self._toolbox.parallel,
             sandbox=self._sandbox or await choose("auto"),
             outputs=self._outputs,
+            most_attachment_bytes=self._most_attachment_bytes,
             skills=self._skills,
             egress=self._egress,
             bus=self._bus,

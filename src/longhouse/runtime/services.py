@@ -52,6 +52,7 @@ class Services:
     parallel: Set[str]  # the names of the tools that may run beside others
     sandbox: Sandbox
     outputs: Outputs
+    most_attachment_bytes: int  # of each
     skills: Sequence[Path]  # folders with skills, besides those of workspaces
     egress: Egress  # the way from the sandbox to a post's hosts
     bus: Bus

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from longhouse.kit.bus.base import BusClosed, Message, Subscription
 from longhouse.protocol.events import (
     AgentResumed,
     AgentState,
+    AnswerRefused,
     Body,
     ContextCompressed,
     Done,
@@ -28,6 +29,7 @@ from longhouse.protocol.events import (
     JsonObject,
     MessageReceived,
     PermissionDecided,
+    PostFollowed,
     Severity,
     SkillDiscovered,
     StateChanged,
@@ -40,7 +42,9 @@ from longhouse.protocol.events import (
     ToolCall,
     ToolStart,
 )
+from longhouse.runtime.answers import Fits, answer_tool, fits_schema, from_words
 from longhouse.runtime.calls import (
+    Blobs,
     assess,
     denied_by_person,
     denied_by_rule,
@@ -49,6 +53,7 @@ from longhouse.runtime.calls import (
     gone,
     sealed,
     stopped,
+    taken,
 )
 from longhouse.runtime.context import Call, Context, estimated_tokens
 from longhouse.runtime.journals.base import (
@@ -76,7 +81,7 @@ from longhouse.runtime.posts import Post, Verdict
 from longhouse.runtime.schedules import firing
 from longhouse.runtime.services import Errand, Services
 from longhouse.runtime.tasks import being_cancelled, ended
-from longhouse.runtime.tools.base import ToolContext
+from longhouse.runtime.tools.base import InvalidArguments, Tool, ToolContext
 from longhouse.runtime.tools.shells import Shells
 from longhouse.runtime.tools.skills import find, skills
 from longhouse.runtime.watch import FileWatch
@@ -96,8 +101,15 @@ class Turn:
     """Runs an agent's turns, one after the other."""
 
     def __init__(
-        self, agent_id: str, services: Services, ledger: Ledger, *, shells: Shells
+        self,
+        agent_id: str,
+        services: Services,
+        ledger: Ledger,
+        *,
+        shells: Shells,
+        fits: Mapping[str, Fits],
     ) -> None:
+        """`fits`: message id -> all that its answer has to fit, beside its schema."""
         self._id = agent_id
         self._s = services
         self._ledger = ledger
@@ -111,6 +123,7 @@ class Turn:
         # but that do not run yet.
         self._judged: dict[str, JsonObject] = {}
         self._intended: set[str] = set()
+        self._fits = fits
 
     @property
     def _context(self) -> Context:
@@ -129,6 +142,7 @@ class Turn:
                 await self._act_until_rest()
             finally:
                 self._ledger.in_touch = False
+                self._model.forget_files()
                 ear.cancel()
                 await ended(ear)
 
@@ -158,7 +172,7 @@ class Turn:
                     await self._move_to(state)
                     return
                 case StartStep() as action:
-                    await self._ledger.append(*self._opening(action))
+                    await self._ledger.append(*self._opening(post, action))
                 case AskModel():
                     await self._interruptibly(self._ask(post))
                 case Compress(kept):
@@ -168,7 +182,8 @@ class Turn:
                 case Stop(calls):
                     await self._stop(calls)
                 case Finish(reason, detail):
-                    await self._ledger.append(*self._ending(reason, detail))
+                    answer = self._context.answer
+                    await self._ledger.append(*self._ending(reason, detail, answer=answer))
 
     # --- taking up, listening, stopping -------------------------------------------------------
 
@@ -255,9 +270,12 @@ class Turn:
 
     # --- a step: one model call ---------------------------------------------------------------
 
-    def _opening(self, action: StartStep) -> list[Body]:
+    def _opening(self, post: Post, action: StartStep) -> list[Body]:
         context = self._context
         bodies = self._towards(AgentState.WORKING)
+        followed = PostFollowed(post=post.name, digest=post.digest, version=post.version)
+        if followed != context.followed:
+            bodies.append(followed)
         if action.remind:
             bodies.append(TodoReminder(step=context.step, open=context.open_todos()))
         fired = [body for one in action.due for body in firing(one, step=context.step)]
@@ -272,7 +290,9 @@ class Turn:
         step = self._context.step
         began = self._s.clock.monotonic()
         try:
-            response = await self._model.answer(post, self._context.messages, live=True)
+            response = await self._model.answer(
+                post, self._context.messages, also=self._answer_tool(), live=True
+            )
         except ModelError as error:
             await self._fail(error)
         else:
@@ -348,13 +368,33 @@ class Turn:
         )
         usage = TokenUsage(step=step, model=response.model, usage=response.usage)
         bodies: list[Body] = [*blocks, complete, usage]
+        blobs: Blobs = {}
         if asked := [block for block in blocks if isinstance(block, ToolCall)]:
-            judged = await self._judge(post, asked)
+            judged, blobs = await self._judge(post, asked)
             bodies += judged
             bodies += self._intend(post, asked, judged)
         elif not self._context.next_messages():
-            bodies += self._ending(DoneReason.COMPLETED)
-        await self._ledger.append(*bodies)
+            bodies += self._concluding(step, response)
+        await self._ledger.append(*bodies, blobs=blobs)
+
+    def _concluding(self, step: int, response: ModelResponse) -> list[Body]:
+        """What follows from an answer in words: the end, if it has the shape it has to have."""
+        tool = self._answer_tool()
+        if tool is None:
+            return self._ending(DoneReason.COMPLETED)
+        try:
+            answer = from_words(_text_of(response), tool)
+        except InvalidArguments as error:
+            return [AnswerRefused(step=step, problems=str(error))]
+        return self._ending(DoneReason.COMPLETED, answer=answer)
+
+    def _answer_tool(self) -> Tool | None:
+        """The tool by which the turn's answer is given, if it has to have a shape."""
+        wanted = self._context.wanted
+        if wanted is None or wanted.output is None:
+            return None
+        fits = self._fits.get(wanted.message_id) or fits_schema(wanted.output)
+        return answer_tool(wanted.output, fits)
 
     def _placed(self, step: int, blocks: Sequence[Block]) -> list[Block]:
         """The blocks as this step's, each call with an id that the journal has not yet.
@@ -378,10 +418,17 @@ class Turn:
 
     # --- tool calls ---------------------------------------------------------------------------
 
-    async def _judge(self, post: Post, asked: Sequence[ToolCall]) -> list[Body]:
+    async def _judge(
+        self, post: Post, asked: Sequence[ToolCall]
+    ) -> tuple[list[Body], dict[str, bytes]]:
         """What is known of each call before it runs. Those without an event may run."""
         bodies: list[Body] = []
+        blobs: dict[str, bytes] = {}
+        answer = self._answer_tool()
         for call in asked:
+            if answer is not None and call.name == answer.name:
+                bodies.append(taken(call, answer))
+                continue
             judged = await assess(
                 call,
                 post=post,
@@ -390,8 +437,9 @@ class Turn:
                 context=self._tool_context(post, call),
             )
             bodies += judged.bodies
+            blobs.update(judged.blobs)
             self._judged[call.call_id] = judged.arguments
-        return bodies
+        return bodies, blobs
 
     def _intend(self, post: Post, asked: Sequence[ToolCall], judged: Sequence[Body]) -> list[Body]:
         """The starts of the calls that run at once: one write less for each answer."""
@@ -405,8 +453,9 @@ class Turn:
 
     async def _run_tools(self, post: Post, calls: tuple[Call, ...]) -> None:
         if strange := [call.asked for call in calls if self._is_strange(call)]:
-            if bodies := await self._judge(post, strange):
-                await self._ledger.append(*bodies)
+            bodies, blobs = await self._judge(post, strange)
+            if bodies:
+                await self._ledger.append(*bodies, blobs=blobs)
             return
         await self._move_to(AgentState.WORKING)
         group = first_batch(calls, self._s.parallel)
@@ -453,8 +502,9 @@ class Turn:
             attempt = 1 if call.start is None else call.start.attempt + 1
             await self._ledger.append(_start(call.asked, arguments, attempt=attempt))
         context = self._tool_context(post, call.asked)
-        bodies = await execute(tool, call.asked, arguments, hooks=self._s.hooks, context=context)
-        await self._ledger.append(*bodies, *self._after(post, call, bodies))
+        done = await execute(tool, call.asked, arguments, hooks=self._s.hooks, context=context)
+        after = self._after(post, call, done.bodies)
+        await self._ledger.append(*done.bodies, *after, blobs=done.blobs)
 
     def _after(self, post: Post, call: Call, ends: Sequence[Body]) -> list[Body]:
         """The start of the next step, when this result is the last: one write less for each."""
@@ -463,8 +513,10 @@ class Turn:
             return []
         if any(isinstance(body, TodoChanged) for body in ends):  # whether to remind is open again
             return []
+        if context.answer is not None:
+            return []
         action = after_results(context, post.limits, now=microseconds(self._s.clock))
-        return self._opening(action) if isinstance(action, StartStep) else []
+        return self._opening(post, action) if isinstance(action, StartStep) else []
 
     def _tool_context(self, post: Post, asked: ToolCall) -> ToolContext:
         return ToolContext(
@@ -479,6 +531,8 @@ class Turn:
             shells=self._shells,
             outputs=self._s.outputs,
             skills=self._s.skills,
+            attachments=self._context.attachments,
+            most_attachment_bytes=self._s.most_attachment_bytes,
             background=self._context.background,
         )
 
@@ -505,10 +559,12 @@ class Turn:
         before = self._context.state
         return [] if before is state else [StateChanged(before=before, after=state)]
 
-    def _ending(self, reason: DoneReason, detail: str = "") -> list[Body]:
+    def _ending(
+        self, reason: DoneReason, detail: str = "", *, answer: JsonObject | None = None
+    ) -> list[Body]:
         self._judged.clear()
         self._intended.clear()
-        done = Done(reason=reason, turn=self._context.turn, detail=detail)
+        done = Done(reason=reason, turn=self._context.turn, detail=detail, answer=answer)
         return [done, *self._towards(AgentState.READY)]
 
     async def _fail(self, error: ModelError) -> None:

@@ -96,6 +96,14 @@ class Journal(Protocol):
         """Events with a number above `after`, in order; of some types only, if given."""
         ...
 
+    async def blob(self, agent_id: str, digest: str) -> bytes | None:
+        """The bytes of what is attached to an event of this journal, its shared past included.
+
+        They came with that event's draft and are as durable as it; the same bytes are kept once. A
+        fork keeps what its past has. None where nothing has that digest.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish what is under way and let go of files and threads."""
         ...

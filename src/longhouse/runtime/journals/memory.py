@@ -29,6 +29,7 @@ class _Record:
     fork_seq: int = 0  # events up to here are the parent's
     events: list[Event] = field(default_factory=list)  # above `fork_seq`
     keys: dict[str, int] = field(default_factory=dict)  # key -> number
+    blobs: dict[str, tuple[int, bytes]] = field(default_factory=dict)  # digest -> number, bytes
 
     @property
     def seq(self) -> int:
@@ -56,6 +57,14 @@ class _Record:
     def has(self, key: str) -> bool:
         """Whether an event with this key is there, shared ones too."""
         return any(record.keys.get(key, upto + 1) <= upto for record, upto in self.chain())
+
+    def blob(self, digest: str) -> bytes | None:
+        """What is attached to an event of this journal or of its shared past."""
+        for record, upto in self.chain():
+            seq, data = record.blobs.get(digest, (upto + 1, b""))
+            if seq <= upto:
+                return data
+        return None
 
 
 class MemoryJournal:
@@ -141,6 +150,11 @@ class MemoryJournal:
             found = [event for event in found if event.type in types]
         return found[:limit]
 
+    async def blob(self, agent_id: str, digest: str) -> bytes | None:
+        """The bytes of what is attached to an event."""
+        record = self._records.get(agent_id)
+        return None if record is None else record.blob(digest)
+
     async def close(self) -> None:
         """Nothing to let go of."""
 
@@ -164,5 +178,8 @@ class MemoryJournal:
         for event, draft in zip(written, drafts, strict=True):
             if draft.key is not None:
                 record.keys[draft.key] = event.seq
+            for digest, data in draft.blobs.items():
+                if record.blob(digest) is None:
+                    record.blobs[digest] = event.seq, data
         ring(self.bus, agent_id, record.seq)
         return written

@@ -52,6 +52,13 @@ CREATE TABLE IF NOT EXISTS events (
     PRIMARY KEY (journal, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX IF NOT EXISTS events_key ON events (journal, key) WHERE key IS NOT NULL;
+CREATE TABLE IF NOT EXISTS blobs (
+    journal INTEGER NOT NULL REFERENCES journals (id),
+    digest TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (journal, digest)
+) STRICT;
 """
 
 # Of a fork: the journal that its events up to `fork_seq` belong to.
@@ -94,9 +101,15 @@ SELECT 1 FROM chain AS c JOIN events AS e ON e.journal = c.id
 WHERE e.seq <= c.high AND e.key = ?
 """  # noqa: S608 - put together from the text above
 
+_OF_BLOBS = "FROM chain AS c JOIN blobs AS b ON b.journal = c.id WHERE b.seq <= c.high"
+_BLOB = f"{_CHAIN} SELECT b.data {_OF_BLOBS} AND b.digest = ?"
+_HAS_BLOB = f"{_CHAIN} SELECT 1 {_OF_BLOBS} AND b.digest = ?"
+_INSERT_BLOB = "INSERT INTO blobs (journal, digest, seq, data) VALUES (?, ?, ?, ?)"
+
 # The fork that shares most of a deleted journal inherits it; the others become forks of that one.
 _HEIR = "SELECT id, fork_seq FROM journals WHERE parent = ? ORDER BY fork_seq DESC, id LIMIT 1"
 _HAND_OVER = "UPDATE events SET journal = ? WHERE journal = ? AND seq <= ?"
+_HAND_OVER_BLOBS = "UPDATE blobs SET journal = ? WHERE journal = ? AND seq <= ?"
 _ADOPT = "UPDATE journals SET parent = ? WHERE parent = ? AND id <> ?"
 _SUCCEED = "UPDATE journals SET parent = ?, fork_seq = ? WHERE id = ?"
 _BURY = (
@@ -206,6 +219,11 @@ class SQLiteJournal:
         rows = await self._reading_thread(lambda: self._rows(agent_id, after, limit, types))
         return decode_rows(rows)
 
+    async def blob(self, agent_id: str, digest: str) -> bytes | None:
+        """The bytes of what is attached to an event."""
+        rows = await self._reading_thread(lambda: self._blob(agent_id, digest))
+        return rows[0][0] if rows else None
+
     async def close(self) -> None:
         """Finish what is queued and close the file."""
         await self._writer.close()
@@ -230,6 +248,10 @@ class SQLiteJournal:
 
     async def _reading_thread(self, work: Callable[[], list[Row]]) -> list[Row]:
         return await asyncio.get_running_loop().run_in_executor(self._reading, work)
+
+    def _blob(self, agent_id: str, digest: str) -> list[Row]:
+        found = self._reader.execute(_FIND, (agent_id,)).fetchone()
+        return [] if found is None else self._fetch(_BLOB, (found[0], digest))
 
     def _fetch(self, query: str, parameters: Parameters) -> list[Row]:
         return self._reader.execute(query, parameters).fetchall()
@@ -290,9 +312,11 @@ def _delete(connection: sqlite3.Connection, agent_id: str) -> bool:
     heir = connection.execute(_HEIR, (journal,)).fetchone()
     if heir is not None:
         connection.execute(_HAND_OVER, (heir[0], journal, heir[1]))
+        connection.execute(_HAND_OVER_BLOBS, (heir[0], journal, heir[1]))
         connection.execute(_ADOPT, (heir[0], journal, heir[0]))
         connection.execute(_SUCCEED, (parent, fork_seq, heir[0]))
     connection.execute("DELETE FROM events WHERE journal = ?", (journal,))
+    connection.execute("DELETE FROM blobs WHERE journal = ?", (journal,))
     connection.execute("DELETE FROM journals WHERE id = ?", (journal,))
     connection.execute(_BURY, (agent_id, epoch))
     return True
@@ -326,7 +350,14 @@ class _Batch:
             )
         except sqlite3.IntegrityError as error:
             raise self._duplicate() from error
+        self._keep_blobs(connection, journal, first)
         return int(last)
+
+    def _keep_blobs(self, connection: sqlite3.Connection, journal: int, first: int) -> None:
+        for seq, draft in enumerate(self._drafts, first):
+            for digest, data in draft.blobs.items():
+                if connection.execute(_HAS_BLOB, (journal, digest)).fetchone() is None:
+                    connection.execute(_INSERT_BLOB, (journal, digest, seq, data))
 
     def _refuse_keys_of_the_past(self, connection: sqlite3.Connection, journal: int) -> None:
         for key in self._keys():

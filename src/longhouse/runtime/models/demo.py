@@ -7,7 +7,7 @@ never takes the place of a model that does not work.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Set
 
 import msgspec
 
@@ -35,6 +35,11 @@ class DemoModel:
     def name(self) -> str:
         """The model's name."""
         return DEMO
+
+    @property
+    def media_types(self) -> Set[str]:
+        """It sees nothing."""
+        return frozenset()
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | ModelResponse, None]:
         """The next action of the turn. Never fails."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from longhouse.runtime.attachments import PICTURES
 from longhouse.runtime.model import ModelRefused
 
 
@@ -45,6 +46,7 @@ class Endpoint:
     key_setting: str = "the API key"
     base_url_setting: str = "the base URL"
     model_setting: str = "the model name"
+    media_types: frozenset[str] = PICTURES  # what the model can be shown besides words
     max_output_tokens: int | None = None  # of one answer, where the vendor refuses to be asked more
     connect_seconds: float = CONNECT_SECONDS
     idle_seconds: float = IDLE_SECONDS

@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from longhouse.kit.clock import Clock, SystemClock
+from longhouse.runtime.attachments import PICTURES
 from longhouse.runtime.model import Model, ModelRefused
 from longhouse.runtime.models import presets
 from longhouse.runtime.models.demo import DEMO, DemoModel
 from longhouse.runtime.models.endpoint import CONNECT_SECONDS, IDLE_SECONDS, Endpoint
-from longhouse.runtime.models.presets import PROVIDERS, Provider
+from longhouse.runtime.models.presets import PROVIDERS, Preset, Provider
 from longhouse.runtime.models.vendors import VendorModel
 
 AUTO = "auto"
@@ -206,6 +207,7 @@ class EnvironmentModels:
             key_setting=_key_setting(provider, access),
             base_url_setting=_base_url_setting(provider, access),
             model_setting=self._environment.model_setting,
+            media_types=_media_types(provider, access, choice),
             max_output_tokens=_most_output(choice),
             connect_seconds=self._environment.connect_seconds,
             idle_seconds=self._environment.idle_seconds,
@@ -249,10 +251,19 @@ def _given_setting(provider: Provider, access: Access) -> str:
     return _base_url_setting(provider, access)
 
 
+def _preset_of(choice: Choice) -> Preset | None:
+    named = (choice.provider, choice.model)
+    return next((p for p in presets.PRESETS if (p.provider, p.model) == named), None)
+
+
 def _most_output(choice: Choice) -> int | None:
-    limits = (
-        preset.max_output_tokens
-        for preset in presets.PRESETS
-        if (preset.provider, preset.model) == (choice.provider, choice.model)
-    )
-    return next(limits, None)
+    preset = _preset_of(choice)
+    return None if preset is None else preset.max_output_tokens
+
+
+def _media_types(provider: Provider, access: Access, choice: Choice) -> frozenset[str]:
+    """What the model can be shown. A server of one's own hardly ever takes more than pictures."""
+    preset = _preset_of(choice)
+    if preset is not None and preset.media_types is not None:
+        return preset.media_types
+    return provider.media_types & PICTURES if access.base_url else provider.media_types

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from longhouse.runtime.attachments import MEDIA_TYPES, PICTURES
 from longhouse.runtime.models.endpoint import DEFAULT_BASE_URLS, WireProtocol
 
 
@@ -23,6 +24,7 @@ class Provider:
     key_variables: tuple[str, ...]  # the first that is set wins
     base_url_variables: tuple[str, ...] = ()
     default_model: str | None = None  # when a key is set and nobody named a model
+    media_types: frozenset[str] = PICTURES  # what its models can be shown; one that cannot, says so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class Preset:
     provider: str
     model: str  # as the vendor names it
     max_output_tokens: int | None = None  # of one answer, where a vendor refuses to be asked more
+    media_types: frozenset[str] | None = None  # None: what its provider's models can be shown
 
 
 PROVIDERS: tuple[Provider, ...] = (
@@ -43,6 +46,7 @@ PROVIDERS: tuple[Provider, ...] = (
         key_variables=("LONGHOUSE_ANTHROPIC_API_KEY", "API_ANTHROPIC_API_KEY", "ANTHROPIC_API_KEY"),
         base_url_variables=("LONGHOUSE_ANTHROPIC_BASE_URL", "ANTHROPIC_BASE_URL"),
         default_model="claude-sonnet-5-5",
+        media_types=MEDIA_TYPES,
     ),
     Provider(
         id="openai",
@@ -56,6 +60,7 @@ PROVIDERS: tuple[Provider, ...] = (
             "OPENAI_BASE_URL",
         ),
         default_model="gpt-4.1",
+        media_types=MEDIA_TYPES,
     ),
     Provider(
         id="google",
@@ -80,6 +85,7 @@ PROVIDERS: tuple[Provider, ...] = (
         base_url="https://openrouter.ai/api/v1",
         key_variables=("API_OPENROUTER_KEY", "OPENROUTER_API_KEY"),
         default_model="openai/gpt-4.1",
+        media_types=MEDIA_TYPES,
     ),
     Provider(
         id="novita",
@@ -92,10 +98,25 @@ PROVIDERS: tuple[Provider, ...] = (
 """In the order in which `auto` looks for a key."""
 
 
-def _preset(name: str, model: str | None = None, *, output: int | None = None) -> Preset:
+WORDS_ONLY: frozenset[str] = frozenset()
+
+
+def _preset(
+    name: str,
+    model: str | None = None,
+    *,
+    output: int | None = None,
+    media_types: frozenset[str] | None = None,
+) -> Preset:
     """`model`: the vendor's name, where it is not what follows the colon."""
     provider, _, own = name.partition(":")
-    return Preset(name=name, provider=provider, model=model or own, max_output_tokens=output)
+    return Preset(
+        name=name,
+        provider=provider,
+        model=model or own,
+        max_output_tokens=output,
+        media_types=media_types,
+    )
 
 
 PRESETS: tuple[Preset, ...] = (
@@ -110,12 +131,16 @@ PRESETS: tuple[Preset, ...] = (
     _preset("google:gemini-2.0-flash", output=8_192),
     _preset("google:gemini-2.5-pro"),
     _preset("google:gemini-2.5-flash"),
-    _preset("novita:deepseek-v3", "deepseek/deepseek_v3"),
-    _preset("novita:deepseek-v3-0324", "deepseek/deepseek-v3-0324"),
-    _preset("novita:qwen3-235b-a22b-thinking-2507", "qwen/qwen3-235b-a22b-thinking-2507"),
-    _preset("novita:moonshotai/kimi-k2-instruct"),
-    _preset("groq:moonshotai/kimi-k2-instruct-0905"),
-    _preset("groq:openai/gpt-oss-120b"),
+    _preset("novita:deepseek-v3", "deepseek/deepseek_v3", media_types=WORDS_ONLY),
+    _preset("novita:deepseek-v3-0324", "deepseek/deepseek-v3-0324", media_types=WORDS_ONLY),
+    _preset(
+        "novita:qwen3-235b-a22b-thinking-2507",
+        "qwen/qwen3-235b-a22b-thinking-2507",
+        media_types=WORDS_ONLY,
+    ),
+    _preset("novita:moonshotai/kimi-k2-instruct", media_types=WORDS_ONLY),
+    _preset("groq:moonshotai/kimi-k2-instruct-0905", media_types=WORDS_ONLY),
+    _preset("groq:openai/gpt-oss-120b", media_types=WORDS_ONLY),
 )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -86,13 +86,16 @@ class ScriptedModel:
         clock: Clock | None = None,
         record: bool = False,
         usage: Usage = COUNTED,
+        media_types: Set[str] = frozenset(),
     ) -> None:
         """`steps`: a list for one conversation, or one function for every call of many.
 
         `delay`: seconds before each answer, by `clock`. `record` keeps a copy of every request in
-        `requests`, which costs time that grows with the conversation.
+        `requests`, which costs time that grows with the conversation. `media_types`: what it
+        claims to see.
         """
         self.name = name
+        self.media_types = media_types
         self.requests: list[ModelRequest] = []
         self.calls = 0  # how often the model was called
         self._steps = steps
@@ -188,4 +191,5 @@ def _copy(request: ModelRequest) -> ModelRequest:
         messages=tuple(request.messages),
         tools=tuple(request.tools),
         output_tokens=request.output_tokens,
+        files=dict(request.files),
     )

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic_ai import exceptions as vendor
 
-from longhouse.runtime.model import ModelError, ModelRefused, ModelUnavailable
+from longhouse.runtime.model import FilesRefused, ModelError, ModelRefused, ModelUnavailable
 from longhouse.runtime.models.endpoint import Endpoint, WireProtocol
 
 MAX_QUOTE = 300
@@ -23,6 +23,9 @@ MAX_QUOTE = 300
 
 AGAIN = frozenset({408, 409, 425, 429})
 """Client errors that pass by themselves (409: a vendor's lock), beside all of 5xx."""
+
+PERHAPS_FILES = frozenset({400, 404, 413, 415, 422})
+"""How vendors refuse a picture: as a bad request, a body too large, or a model that has no eyes."""
 
 ELSEWHERE = (301, 302, 303, 307, 308)
 
@@ -39,9 +42,12 @@ class WebPage(Exception):
         self.status = status
 
 
-def explain(error: BaseException, endpoint: Endpoint) -> ModelError:
-    """The error for the loop and the person behind it."""
-    return _Explainer(endpoint).explain(error)
+def explain(error: BaseException, endpoint: Endpoint, *, with_files: bool = False) -> ModelError:
+    """The error for the loop and the person behind it. `with_files`: some went with the call."""
+    found = _Explainer(endpoint).explain(error)
+    if with_files and isinstance(found, ModelRefused) and _status(error) in PERHAPS_FILES:
+        return FilesRefused(found.detail, hint=found.hint)
+    return found
 
 
 class _Explainer:

@@ -7,7 +7,8 @@ anew for each call: that takes microseconds a message, and pydantic-ai maps all 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal, assert_never
 
 import msgspec
@@ -16,7 +17,7 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 from pydantic_ai.usage import RequestUsage
 
-from longhouse.protocol.events import JsonObject, Outcome, Text, Thinking, ToolCall, Usage
+from longhouse.protocol.events import Attached, JsonObject, Outcome, Text, Thinking, ToolCall, Usage
 from longhouse.runtime.model import (
     AssistantMessage,
     Block,
@@ -25,6 +26,8 @@ from longhouse.runtime.model import (
     ToolMessage,
     UserMessage,
 )
+
+NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
 MALFORMED_KEY = "INVALID_JSON"
 """What malformed arguments are sent back under: vendors take only objects."""
@@ -42,16 +45,18 @@ FINISHES = {"tool_call": "tool_calls"}
 """pydantic-ai's words for how an answer ended, where ours differ."""
 
 
-def history(messages: Sequence[Message], *, system: str) -> list[vendor.ModelMessage]:
+def history(
+    messages: Sequence[Message], *, system: str, files: Mapping[str, bytes] = NO_FILES
+) -> list[vendor.ModelMessage]:
     """The conversation: what lies between two answers of the model is one request."""
     converted: list[vendor.ModelMessage] = []
     pending: list[vendor.ModelRequestPart] = []
     for message in messages:
         match message:
             case UserMessage():
-                pending.append(vendor.UserPromptPart(content=message.text))
+                pending.append(_user_prompt(message, files))
             case ToolMessage():
-                pending.append(_tool_return(message))
+                pending.append(_tool_return(message, files))
             case AssistantMessage():
                 if pending:
                     converted.append(vendor.ModelRequest(parts=pending))
@@ -138,10 +143,28 @@ class CallIds:
         return call_id
 
 
-def _tool_return(message: ToolMessage) -> vendor.ToolReturnPart:
+def _user_prompt(message: UserMessage, files: Mapping[str, bytes]) -> vendor.UserPromptPart:
+    if not message.attachments:
+        return vendor.UserPromptPart(content=message.text)
+    words = [message.text] if message.text else []
+    return vendor.UserPromptPart(content=[*words, *_shown(message.attachments, files)])
+
+
+def _shown(
+    attachments: Sequence[Attached], files: Mapping[str, bytes]
+) -> list[vendor.BinaryContent]:
+    return [
+        vendor.BinaryContent(files[one.digest], media_type=one.media_type) for one in attachments
+    ]
+
+
+def _tool_return(message: ToolMessage, files: Mapping[str, bytes]) -> vendor.ToolReturnPart:
+    content: str | list[str | vendor.BinaryContent] = message.content
+    if message.attachments:
+        content = [message.content, *_shown(message.attachments, files)]
     return vendor.ToolReturnPart(
         tool_name=message.name,
-        content=message.content,
+        content=content,
         tool_call_id=message.call_id,
         outcome=_OUTCOMES[message.outcome],
     )

@@ -76,7 +76,7 @@ class Wire:
         try:
             async with model_request_stream(
                 self._model,
-                vendor_messages.history(request.messages, system=self._system),
+                vendor_messages.history(request.messages, system=self._system, files=request.files),
                 model_settings=self._settings(request),
                 model_request_parameters=vendor_messages.parameters(request),
             ) as streamed:
@@ -88,7 +88,7 @@ class Wire:
                 answer = streamed.get()
             yield self._answer(answer, request, call_ids)
         except FAILURES as error:
-            failure = explain(error, self._endpoint)
+            failure = explain(error, self._endpoint, with_files=bool(request.files))
         if failure is not None:
             # Outside of the handler, so that the original, which may quote the key, is not kept.
             raise failure

@@ -8,7 +8,7 @@ Nothing here retries or falls back to another model.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Set
 from contextlib import aclosing
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -33,6 +33,11 @@ class VendorModel:
     def name(self) -> str:
         """The vendor's name of the model."""
         return self._endpoint.model
+
+    @property
+    def media_types(self) -> Set[str]:
+        """What the model can be shown besides words, as far as its provider is known."""
+        return self._endpoint.media_types
 
     @property
     def endpoint(self) -> Endpoint:

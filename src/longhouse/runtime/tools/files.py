@@ -16,6 +16,8 @@ from typing import Annotated, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from longhouse.protocol.events import JsonObject
+from longhouse.runtime.attachments import PREFIX as ATTACHED
+from longhouse.runtime.attachments import Attachment, described, media_type_of
 from longhouse.runtime.tools import text
 from longhouse.runtime.tools.base import ToolContext, ToolFailed, ToolResult, tool
 from longhouse.runtime.tools.beneath import Beneath, Content, digest
@@ -62,13 +64,20 @@ def fs_read(
     offset: Annotated[int, Field(ge=1, description="First line to show, from 1")] = 1,
     limit: Annotated[int, Field(ge=1, description="How many lines to show")] = 2000,
 ) -> ToolResult:
-    """Read a text file of the workspace, or an earlier result that was cut, with line numbers."""
+    """Read a text file of the workspace, or an earlier result that was cut, with line numbers.
+
+    Look at a picture (PNG, JPEG, GIF, WebP) or a PDF, if you can be shown it.
+    """
+    if path.startswith(ATTACHED):
+        return _attached(ctx, path.removeprefix(ATTACHED))
     if path.startswith(PREFIX):
         whole = _lines_that_fit(_output(ctx, path.removeprefix(PREFIX)))
         return ToolResult(content=_numbered(whole, offset=offset, limit=limit))
     with Beneath(ctx.workspace) as workspace:
         content = workspace.read(path)
         name = workspace.relative(path)
+    if media_type_of(content.data) is not None:
+        return _looked_at(ctx, name, content)
     if text.is_binary(content.data):
         raise ToolFailed(
             f"{path} is binary ({len(content.data):,} bytes). Use bash_run with file or xxd."
@@ -198,6 +207,31 @@ def _short(line: str) -> str:
     if len(line) <= _LONGEST_LINE:
         return line
     return f"{line[:_LONGEST_LINE]} (… {len(line) - _LONGEST_LINE:,} more characters)"
+
+
+def _looked_at(ctx: ToolContext, name: str, content: Content) -> ToolResult:
+    """A picture or a PDF as an attachment of the result."""
+    attachment = Attachment(content.data, name)
+    if len(content.data) > ctx.most_attachment_bytes:
+        raise ToolFailed(
+            f"{name} is {described(attachment.attached)}, and at most "
+            f"{ctx.most_attachment_bytes:,} bytes can be shown. Make a smaller one of it first."
+        )
+    return ToolResult(
+        content=described(attachment.attached),
+        files={name: content.digest},
+        attachments=(attachment,),
+    )
+
+
+def _attached(ctx: ToolContext, short: str) -> ToolResult:
+    found = [one for digest, one in ctx.attachments.items() if digest.startswith(short) and short]
+    if len(found) != 1:
+        raise ToolFailed(
+            f"Nothing that {short!r} names was attached here. For a file of that name, write "
+            f"./{ATTACHED}{short}."
+        )
+    return ToolResult(content=described(found[0]), attachments=found)
 
 
 # --- changing -------------------------------------------------------------------------------------
