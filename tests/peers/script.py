@@ -7,6 +7,7 @@ retry and a second server all get the same answer.
 Steps (abstract ones are mapped onto whatever tools the client offered):
 
     {"say": "text", "chunks": 5, "delay": 0.05}    {"think": "text"}
+    {"redact": "text"}                             thinking that comes back sealed only
     {"write": ["path", "content"]}  {"read": "path"}  {"bash": "command"}
     {"edit": ["path", "old", "new"]}
     {"tool": ["exact_tool_name", {arguments}]}     {"raw": ["tool_name", "not JSON"]}
@@ -70,6 +71,7 @@ class Turn:
 
     text: str = ""
     thinking: str = ""
+    redacted: str = ""  # thinking that the vendor shows nobody
     calls: list[tuple[str, Json | str]] = field(default_factory=list)
     chunks: int = 4  # into how many deltas a text is split
     delay: float = 0.0  # seconds between two chunks
@@ -197,6 +199,7 @@ def _add(turn: Turn, part: Json, ask: Ask) -> None:
         if name in SETTINGS:
             setattr(turn, name, value)
     turn.thinking += part.get("think", "")
+    turn.redacted += part.get("redact", "")
     turn.text += part.get("say", "recovered" if "error" in part else "")
     for step in ("write", "edit", "bash", "read", "tool", "mcp", "raw"):
         if step in part:

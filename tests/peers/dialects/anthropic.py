@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import uuid
 from typing import Any
 
 from tests.peers.dialects.base import SseEvent, Tokens
 from tests.peers.script import Ask, Json, Turn, arguments_text, join, split
 
-SIGNATURE = "c2lnbmF0dXJl"
-"""Of every thinking block; a client has to send it back unchanged."""
+
+def sealed(text: str) -> str:
+    """The signature of thinking, or what a redacted one is: it has to come back as it was."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
 
 KINDS = {
     400: "invalid_request_error",
@@ -28,6 +33,7 @@ class Anthropic:
     def ask(self, body: Json) -> Ask:
         """The conversation in a request."""
         messages = body["messages"]
+        _check(messages)
         users = [
             (index, _text(message["content"]))
             for index, message in enumerate(messages)
@@ -88,6 +94,18 @@ class Anthropic:
         return {"type": "error", "error": error, "request_id": "req_fake"}
 
 
+def _check(messages: list[Json]) -> None:
+    """Raises `TypeError` for what the vendor refuses in a conversation."""
+    for message in messages:
+        for block in message["content"] if isinstance(message["content"], list) else ():
+            match block:
+                case {"type": "thinking", "thinking": text, "signature": signature}:
+                    if signature != sealed(text):
+                        raise TypeError("Invalid `signature` in `thinking` block")
+                case {"type": "image" | "document", "source": {"type": "base64", "data": data}}:
+                    base64.b64decode(data, validate=True)
+
+
 def _text(content: Any) -> str:
     if isinstance(content, str):
         return content
@@ -97,7 +115,10 @@ def _text(content: Any) -> str:
 def _blocks(turn: Turn) -> list[Json]:
     blocks: list[Json] = []
     if turn.thinking:
-        blocks.append({"type": "thinking", "thinking": turn.thinking, "signature": SIGNATURE})
+        signature = sealed(turn.thinking)
+        blocks.append({"type": "thinking", "thinking": turn.thinking, "signature": signature})
+    if turn.redacted:
+        blocks.append({"type": "redacted_thinking", "data": sealed(turn.redacted)})
     if turn.text:
         blocks.append({"type": "text", "text": turn.text})
     for name, arguments in turn.calls:
@@ -117,6 +138,8 @@ def _block(block: Json, turn: Turn) -> tuple[Json, list[Json]]:
             *({"type": "thinking_delta", "thinking": c} for c in split(block["thinking"], 2)),
             {"type": "signature_delta", "signature": block["signature"]},
         ]
+    if block["type"] == "redacted_thinking":
+        return block, []
     chunks = ["", *split(arguments_text(block["input"]), turn.chunks)]
     deltas = [{"type": "input_json_delta", "partial_json": chunk} for chunk in chunks]
     return {**block, "input": {}}, deltas

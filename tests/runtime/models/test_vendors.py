@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -12,12 +13,14 @@ from typing import Any
 
 import pytest
 from tests.patience import PATIENCE
-from tests.peers.dialects.anthropic import SIGNATURE
+from tests.peers.dialects.anthropic import sealed
 from tests.peers.fakellm import FakeVendor
 
-from longhouse.protocol.events import Delta, Outcome, Text, Thinking, ToolCall, Usage
+from longhouse.protocol.events import Attached, Delta, Outcome, Text, Thinking, ToolCall, Usage
+from longhouse.runtime.attachments import MEDIA_TYPES, PICTURES, Attachment, blobs_of
 from longhouse.runtime.model import (
     AssistantMessage,
+    FilesRefused,
     Message,
     ModelError,
     ModelRefused,
@@ -27,7 +30,9 @@ from longhouse.runtime.model import (
     ToolMessage,
     UserMessage,
 )
+from longhouse.runtime.models.demo import DemoModel
 from longhouse.runtime.models.endpoint import Endpoint, WireProtocol
+from longhouse.runtime.models.environment import Access, EnvironmentModels, ModelEnvironment
 from longhouse.runtime.models.vendor_errors import explain
 from longhouse.runtime.models.vendors import VendorModel
 from longhouse.runtime.tools.base import Tool, tool
@@ -86,10 +91,23 @@ def script(*steps: Any) -> UserMessage:
     return UserMessage("Please. FAKE:" + json.dumps(steps))
 
 
-def request(*messages: Message, step: int = 3) -> ModelRequest:
+def request(*messages: Message, step: int = 3, attached: Sequence[Attachment] = ()) -> ModelRequest:
     return ModelRequest(
-        step=step, system="Be brief.", messages=messages, tools=TOOLS, output_tokens=1000
+        step=step,
+        system="Be brief.",
+        messages=messages,
+        tools=TOOLS,
+        output_tokens=1000,
+        files=blobs_of(attached),
     )
+
+
+PICTURE = Attachment(b"\x89PNG\r\n\x1a\n of a house", "house.png")
+DOCUMENT = Attachment(b"%PDF-1.7 a letter", "letter.pdf")
+
+
+def base64(attachment: Attachment) -> str:
+    return b64encode(attachment.data).decode()
 
 
 async def answer(model: VendorModel, asked: ModelRequest) -> ModelResponse:
@@ -187,8 +205,23 @@ class TestWhatGoesOut:
             assert sent["content"][0] == {
                 "type": "thinking",
                 "thinking": "Let me see.",
-                "signature": SIGNATURE,
+                "signature": sealed("Let me see."),
             }
+
+    async def test_thinking_that_nobody_may_read_goes_back_sealed(self) -> None:
+        asked = script([{"redact": "A secret."}, {"tool": ["fs_read", {"path": "a"}]}])
+        async with FakeVendor() as vendor, opened(vendor, WireProtocol.ANTHROPIC) as model:
+            first = await answer(model, request(asked))
+            thought, called = first.blocks
+            assert isinstance(thought, Thinking)
+            assert isinstance(called, ToolCall)
+            result = ToolMessage(called.call_id, "fs_read", "x", Outcome.OK)
+
+            await answer(model, request(asked, AssistantMessage(first.blocks), result))
+
+        assert thought.text == ""
+        sent = next(m for m in vendor.requests[1].body["messages"] if m["role"] == "assistant")
+        assert sent["content"][0] == {"type": "redacted_thinking", "data": sealed("A secret.")}
 
     async def test_another_vendors_thinking_is_left_out(self, protocol: WireProtocol) -> None:
         foreign = Thinking(step=1, text="SECRET THOUGHT", details={"other": {"signature": "x"}})
@@ -228,6 +261,101 @@ class TestWhatGoesOut:
         assert isinstance(repeated, ToolCall)
         assert repeated.call_id not in ("", "call_0")
         assert {d.call_id for d in deltas if isinstance(d, Delta)} == {repeated.call_id}
+
+
+def sees(*attachments: Attachment) -> tuple[Attached, ...]:
+    return tuple(one.attached for one in attachments)
+
+
+class TestWhatIsAttached:
+    async def test_a_picture_and_a_document_go_out_with_the_words(
+        self, protocol: WireProtocol
+    ) -> None:
+        asked = UserMessage("What is this?", sees(PICTURE, DOCUMENT))
+        async with FakeVendor() as vendor, opened(vendor, protocol) as model:
+            await answer(model, request(asked, attached=[PICTURE, DOCUMENT]))
+
+        said, picture, document = vendor.requests[0].body["messages"][-1]["content"]
+        assert said == {"type": "text", "text": "What is this?"}
+        if protocol is WireProtocol.OPENAI:
+            assert picture["image_url"]["url"] == f"data:image/png;base64,{base64(PICTURE)}"
+            data = f"data:application/pdf;base64,{base64(DOCUMENT)}"
+            assert document["file"]["file_data"] == data
+        else:
+            assert picture["source"] == {
+                "type": "base64",
+                "media_type": "image/png",
+                "data": base64(PICTURE),
+            }
+            assert document["type"] == "document"
+            assert document["source"]["data"] == base64(DOCUMENT)
+
+    async def test_a_picture_may_come_without_a_word(self, protocol: WireProtocol) -> None:
+        asked = UserMessage("", sees(PICTURE))
+        async with FakeVendor() as vendor, opened(vendor, protocol) as model:
+            await answer(model, request(asked, attached=[PICTURE]))
+
+        (picture,) = vendor.requests[0].body["messages"][-1]["content"]
+        assert base64(PICTURE) in json.dumps(picture)
+
+    async def test_what_a_tool_shows_follows_its_result(self, protocol: WireProtocol) -> None:
+        asked = script({"tool": ["fs_read", {"path": "a.png"}]})
+        async with FakeVendor() as vendor, opened(vendor, protocol) as model:
+            first = await answer(model, request(asked))
+            (called,) = first.blocks
+            assert isinstance(called, ToolCall)
+            result = ToolMessage(called.call_id, "fs_read", "a.png", Outcome.OK, sees(PICTURE))
+            messages = (asked, AssistantMessage(first.blocks), result)
+
+            await answer(model, request(*messages, attached=[PICTURE]))
+
+        sent = vendor.requests[1].body["messages"]
+        if protocol is WireProtocol.OPENAI:  # its results are words: the picture comes after them
+            assert [m["role"] for m in sent[-2:]] == ["tool", "user"]
+            assert base64(PICTURE) in json.dumps(sent[-1])
+        else:
+            (returned,) = sent[-1]["content"]
+            assert returned["type"] == "tool_result"
+            assert [part["type"] for part in returned["content"]] == ["text", "image"]
+            assert base64(PICTURE) in json.dumps(returned)
+
+    @pytest.mark.parametrize("status", [400, 404, 413, 415, 422])
+    async def test_a_refusal_may_be_because_of_what_is_attached(
+        self, protocol: WireProtocol, status: int
+    ) -> None:
+        step = {"error": status, "times": 2}
+        asked = script(step)
+        async with FakeVendor() as vendor, opened(vendor, protocol) as model:
+            alone = await failure(model, request(asked))
+            with_picture = UserMessage(asked.text, sees(PICTURE))
+            shown = await failure(model, request(with_picture, attached=[PICTURE]))
+
+        assert not isinstance(alone, FilesRefused)
+        assert isinstance(shown, FilesRefused)
+        assert shown.detail == alone.detail
+
+    async def test_a_refused_key_is_nothing_that_a_picture_could_cause(
+        self, protocol: WireProtocol
+    ) -> None:
+        async with FakeVendor(key="other") as vendor, opened(vendor, protocol) as model:
+            asked = request(UserMessage("hi", sees(PICTURE)), attached=[PICTURE])
+            error = await failure(model, asked)
+
+        assert not isinstance(error, FilesRefused)
+
+    def test_a_server_of_ones_own_is_shown_pictures_and_a_model_without_eyes_nothing(self) -> None:
+        def media_types(name: str, **access: str) -> Set[str]:
+            provider = name.partition(":")[0]
+            environment = ModelEnvironment(
+                access={provider: Access(**{"api_key": "k", **access})}, model=name
+            )
+            return EnvironmentModels(environment).model("auto").media_types
+
+        assert media_types("anthropic:claude-sonnet-5-5") == MEDIA_TYPES
+        assert media_types("openai:gpt-4.1") == MEDIA_TYPES
+        assert media_types("openai:llava", base_url="http://localhost:11434/v1") == PICTURES
+        assert media_types("groq:openai/gpt-oss-120b") == frozenset()
+        assert DemoModel().media_types == frozenset()
 
 
 class TestWhatComesBack:
