@@ -2,9 +2,11 @@
 
     from longhouse.runtime import Runtime, SQLiteJournal, Post, tool
 
-It knows no tenant, no user and no server. Two modules below it are public as well: the bodies of
-events are `longhouse.protocol.events`, the words of a scripted model are `models.scripted`. What is
-named in neither place may change without notice.
+It knows no tenant, no user and no server. Some modules below it are public as well: the bodies of
+events are `longhouse.protocol.events`, the words of a scripted model `models.scripted`; and whoever
+writes a journal, a model, a sandbox or a bus finds the port's words in `journals.base`, `model`,
+`sandbox.base` and `longhouse.kit.bus.base`. What is named in none of these places may change
+without notice.
 """
 
 from longhouse.kit.clock import Clock, ManualClock, SystemClock
@@ -53,7 +55,12 @@ from longhouse.runtime.model import (
     Models,
     ModelUnavailable,
 )
-from longhouse.runtime.models.environment import EnvironmentModels, ModelEnvironment
+from longhouse.runtime.models.environment import (
+    Access,
+    Choice,
+    EnvironmentModels,
+    ModelEnvironment,
+)
 from longhouse.runtime.models.fixed import FixedModels
 from longhouse.runtime.models.scripted import ScriptedModel
 from longhouse.runtime.posts import (
@@ -68,11 +75,13 @@ from longhouse.runtime.posts import (
 from longhouse.runtime.rooms import NotARoom, Room, RoomStatus, UnknownRoom
 from longhouse.runtime.runtime import Runtime, UnknownPost
 from longhouse.runtime.sandbox.base import Sandbox, SandboxRefused
+from longhouse.runtime.sandbox.egress import Egress, EgressLimits
 from longhouse.runtime.schedules import Schedule
 from longhouse.runtime.tools.base import Tool, ToolContext, ToolFailed, ToolResult, tool
 
 __all__ = [
     "DEFAULT_TOOLS",
+    "Access",
     "Agent",
     "AgentExists",
     "AgentState",
@@ -82,11 +91,14 @@ __all__ = [
     "At",
     "Change",
     "Channel",
+    "Choice",
     "Clock",
     "Cron",
     "Delta",
     "Deny",
     "DoneReason",
+    "Egress",
+    "EgressLimits",
     "EnvironmentModels",
     "Event",
     "Every",

@@ -89,20 +89,26 @@ class Model(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call it."""
+        ...
 
     @property
     def media_types(self) -> Set[str]:
         """What it can be shown besides words, such as `image/png`; nothing: an empty set."""
         ...
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | ModelResponse, None]: ...
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta | ModelResponse, None]:
+        """One answer: its deltas as they come, then the whole."""
+        ...
 
 
 class Models(Protocol):
     """Finds the model of a post. Raises `ModelRefused` when it cannot be used, and says why."""
 
-    def model(self, name: str) -> Model: ...
+    def model(self, name: str) -> Model:
+        """The model that a post names."""
+        ...
 
 
 class ModelError(LonghouseError):

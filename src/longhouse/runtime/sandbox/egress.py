@@ -85,7 +85,7 @@ class Egress:
         """
         self.networks: tuple[Network, ...] = tuple(map(ipaddress.ip_network, networks))
         self.resolve = resolve
-        self.limits = limits or EgressLimits()
+        self.limits: EgressLimits = limits or EgressLimits()
 
     def reaching(self, sandbox: Sandbox, hosts: Sequence[str], *, agent_id: str = "") -> Sandbox:
         """`sandbox`, from which commands reach `hosts`; the same one when there are none.
