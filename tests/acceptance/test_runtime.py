@@ -127,6 +127,7 @@ class House:
         sandbox: Sandbox = NO_SANDBOX,
         record: bool = True,
         posts: list[Post] | None = None,
+        pool_size: int = 1_000,
     ) -> tuple[Runtime, ScriptedModel]:
         """A runtime on the folder's journal whose only post is `worker`."""
         model = steps if isinstance(steps, ScriptedModel) else ScriptedModel(steps, record=record)
@@ -146,6 +147,7 @@ class House:
             workspaces=self.folder / "workspaces",
             hooks=hooks,
             clock=self.clock,
+            pool_size=pool_size,
             grace_seconds=0,  # what hangs here never comes to a safe point
         )
         return await self._stack.enter_async_context(runtime), model
@@ -1966,6 +1968,37 @@ async def test_33_the_hundredth_agent_of_a_post_has_the_prompt_of_the_first(hous
     assert {request.system for request in model.requests} == {"You are a test."}
     assert len({json.dumps([tool.schema for tool in r.tools]) for r in model.requests}) == 1
     assert len(model.requests) == 100
+
+
+# 34
+async def test_34_a_pool_of_five_never_holds_twelve_and_putting_away_is_not_deleting(
+    house: House,
+) -> None:
+    live: list[int] = []
+
+    def answer(request: ModelRequest) -> Any:
+        live.append(len(runtime.live))
+        last = request.messages[-1]
+        return say(last.text) if isinstance(last, UserMessage) else say("?")
+
+    runtime, _ = await house.runtime(answer, pool_size=5)
+    agents = [
+        await runtime.agent(f"user:{number}", post="worker", metadata={"number": number})
+        for number in range(12)
+    ]
+
+    for round_ in ("first", "second"):
+        asked = [f"{round_} of {agent.id}" for agent in agents]
+        answers = await asyncio.gather(
+            *(agent.ask(text) for agent, text in zip(agents, asked, strict=True))
+        )
+        assert answers == asked
+
+    assert max(live) <= 5
+    assert len(runtime.live) <= 5
+    for number, agent in enumerate(agents):  # most of them are away by now
+        status = await agent.status()
+        assert (status.turn, status.metadata) == (2, {"number": number})
 
 
 # 35

@@ -426,6 +426,11 @@ class AgentMachine(RuleBasedStateMachine):
         self.house.parked = True
 
     @rule()
+    def the_pool_looks_around(self) -> None:
+        """Who was not used for long is put away, and that cuts nothing off."""
+        self._do(self.house.runtime._pool.look(AGENT))
+
+    @rule()
     def it_is_put_away(self) -> None:
         async def put_away() -> None:
             self.house.disturbed = True
@@ -459,7 +464,7 @@ class AgentMachine(RuleBasedStateMachine):
         events = self._do(self.house.events())
         status = self._do(self.house.agent.status())
         context = fold(events)
-        assert self.house.agent._life._memory.ledger.context == context
+        assert self._do(self.house.agent._life.ledger()).context == context
         assert status.state is state is context.state
         check_rest(context)
         check_calls(events, context, self.house.effects)
