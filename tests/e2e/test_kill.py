@@ -2,13 +2,10 @@
 
 Several agents work at once, each on turns of twenty tool calls, for a scripted vendor that is a
 process of its own. A moment is seeded: so many events after the server answers, and then so many
-microseconds of doing nothing. The people at their agents do what a good client does: they read on
-after the last event they have, and send a message again, under its own id, until it is accepted.
+microseconds of doing nothing. The people at their agents are `bosses`.
 """
 
 import asyncio
-import contextlib
-import json
 import os
 import random
 import signal
@@ -17,17 +14,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import aiohttp
 import pytest
 from tests.e2e import lives
-from tests.e2e.people import Caller, Event, Http, admin
-from tests.e2e.servers import environment, serving
+from tests.e2e.bosses import EFFECTS, TOOLS_PER_TURN, Boss, hire, vendor_process
+from tests.e2e.people import Event
+from tests.e2e.servers import environment
 
 from longhouse.runtime.calls import SEALED
 from longhouse.runtime.sandbox.base import Sandbox
@@ -35,14 +32,11 @@ from longhouse.runtime.sandbox.base import Sandbox
 SEED = 50
 KILLS = 50
 NAMES = "abcd"  # of the agents
-TOOLS_PER_TURN = 20
 LONGEST_LIFE = 40  # events of all agents together
 LONGEST_SPIN = 30_000  # microseconds from the event to the kill
-REMARK_EVERY = 6  # results of tools: messages that arrive in the middle of a turn
 PATIENCE = 60.0  # seconds for one life, on a machine that has other things to do
 
 REPEATABLE = {"fs_read"}
-EFFECTS = "effects"  # the file in a workspace that commands leave their lines in
 
 pytestmark = [
     pytest.mark.slow,
@@ -50,31 +44,6 @@ pytestmark = [
     pytest.mark.timeout(400),
     pytest.mark.usefixtures("anyio_backend"),  # the loop of the story, which these tests only judge
 ]
-
-
-# --- what the agents are asked to do --------------------------------------------------------------
-
-
-def errand(name: str) -> str:
-    """The message that scripts one turn: twenty calls, alone and side by side, each with a trace
-    of its own.
-    """
-    steps: list[list[dict[str, Any]]] = [[]]
-    for number in range(TOOLS_PER_TURN):
-        steps[-1].append(_call(f"{name}-{number}", number))
-        if number % 4 != 1:  # every fourth call shares its answer with the next one
-            steps.append([])
-    return f"Do errand {name}. FAKE:{json.dumps([step for step in steps if step])}"
-
-
-def _call(trace: str, number: int) -> dict[str, Any]:
-    match number % 5:
-        case 0 | 2:
-            return {"bash": f"echo {trace} >> {EFFECTS}; wc -l {EFFECTS}"}
-        case 1 | 4:
-            return {"write": [f"notes/{trace}.txt", trace]}
-        case _:
-            return {"read": "README.md"}
 
 
 # --- the server that is killed --------------------------------------------------------------------
@@ -85,7 +54,6 @@ class Mortal:
     """The server, its lives, and how far the present one may go. See `lives`."""
 
     program: asyncio.subprocess.Process
-    data_dir: Path
     turns_open: Callable[[], int] = lambda: 0
     moments: random.Random = field(default_factory=lambda: random.Random(SEED))
     pid: int = 0
@@ -149,113 +117,6 @@ def _spin(microseconds: int) -> None:
         pass
 
 
-# --- the people -----------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class Boss:
-    """One agent's person: gives it errands and remarks, and reads along whatever happens."""
-
-    name: str
-    house: Mortal
-    caller: Caller
-    agent_id: str
-    session: str
-    seen: list[Event] = field(default_factory=list)  # in the order they came, over all lives
-    accepted: list[str] = field(default_factory=list)  # ids of messages that got their 202
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    results: int = 0  # of tools, so far
-    turns: dict[str, int] = field(default_factory=dict)  # message -> the turn it was delivered in
-    ended: set[int] = field(default_factory=set)  # turns
-    enough: bool = False  # no further errands
-
-    @property
-    def turn_open(self) -> bool:
-        """Whether the agent was in a turn when last seen."""
-        return not self.ended.issuperset(self.turns.values())
-
-    @property
-    def satisfied(self) -> bool:
-        """Whether every accepted message was delivered, and every turn has ended."""
-        return self.turns.keys() >= set(self.accepted) and not self.turn_open
-
-    def has_done(self, message_id: str) -> bool:
-        """Whether the turn that got this message has ended."""
-        return self.turns.get(message_id) in self.ended
-
-    def has_results(self, wanted: int) -> bool:
-        """Whether so many tools have ended, or none has to any more."""
-        return self.enough or self.results >= wanted
-
-    async def read_along(self) -> None:
-        """Follow the session for ever: after each kill from the last event on."""
-        while True:
-            self.caller.address = await self.house.reached()
-            last = self.seen[-1]["seq"] if self.seen else 0
-            with contextlib.suppress(aiohttp.ClientError):
-                async with aclosing(self.caller.stream(self.session, last=last)) as events:
-                    async for event in events:
-                        self._take(event)
-
-    async def give_errands(self) -> None:
-        """One errand after the other, until it is enough."""
-        for number in range(1, sys.maxsize):
-            if self.enough:
-                return
-            name = f"{self.name}{number}"
-            await self._send(errand(name), name)
-            await self._until(partial(self.has_done, name))
-
-    async def make_remarks(self) -> None:
-        """Say something in the middle of turns, until it is enough."""
-        wanted = REMARK_EVERY
-        while not self.enough:
-            await self._until(partial(self.has_results, wanted))
-            await self._send("Go on like this.", f"{self.name}-remark-{wanted}")
-            wanted = self.results + REMARK_EVERY
-
-    def finish(self) -> None:
-        """It is enough."""
-        self.enough = True
-        self.news.set()
-
-    async def rest(self) -> None:
-        """Wait until nothing is left to do."""
-        await self._until(lambda: self.satisfied)
-
-    async def read_to(self, seq: int) -> None:
-        """Wait until this event was seen."""
-        await self._until(lambda: bool(self.seen) and self.seen[-1]["seq"] >= seq)
-
-    async def _send(self, text: str, message_id: str) -> None:
-        """Send until it is accepted: its id makes it one message however often that takes."""
-        body = {"text": text, "message_id": message_id}
-        while True:
-            self.caller.address = await self.house.reached()
-            with contextlib.suppress(aiohttp.ClientError):
-                answer = await self.caller.answer("POST", f"{self.session}/messages", body)
-                assert answer.status == 202, answer.text
-                self.accepted.append(message_id)
-                return
-
-    async def _until(self, true: Callable[[], bool]) -> None:
-        while not true():
-            self.news.clear()
-            await self.news.wait()
-
-    def _take(self, event: Event) -> None:
-        self.seen.append(event)
-        match event["type"]:
-            case "step_started":
-                self.turns |= dict.fromkeys(event.get("messages", ()), event["turn"])
-            case "tool_end":
-                self.results += 1
-            case "done":
-                self.ended.add(event["turn"])
-        self.news.set()
-        self.house.saw_event()
-
-
 # --- the story ------------------------------------------------------------------------------------
 
 
@@ -308,7 +169,7 @@ async def aftermath(
             "OPENAI_API_KEY": "sk-test",
             "LONGHOUSE_WORKER_SLOTS": str(len(NAMES)),
         }
-        hired = await hire(folder / "house", settings, session)
+        hired = await hire(len(NAMES), folder / "house", settings, session)
         with (folder / "log").open("wb") as log:
             async with mortal(folder / "house", settings, log) as house:
                 bosses = [Boss(name, house, *who) for name, who in zip(NAMES, hired, strict=True)]
@@ -317,25 +178,11 @@ async def aftermath(
         yield Aftermath(
             turns_hit=house.turns_hit,
             sessions=[
-                remains(boss, journal) for boss, journal in zip(bosses, journals, strict=True)
+                remains(boss, journal, folder / "house")
+                for boss, journal in zip(bosses, journals, strict=True)
             ],
             log=(folder / "log").read_text("utf-8", "replace"),
         )
-
-
-@asynccontextmanager
-async def vendor_process() -> AsyncIterator[str]:
-    """The scripted vendor in a process of its own, which no spinning holds up; its address."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.peers.fakellm"), stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        said = json.loads(await process.stdout.readline())
-        yield str(said["url"])
-    finally:
-        process.kill()
-        await process.communicate()
 
 
 @asynccontextmanager
@@ -348,27 +195,13 @@ async def mortal(data_dir: Path, settings: dict[str, str], log: BinaryIO) -> Asy
         stdout=asyncio.subprocess.PIPE,
         stderr=log,
     )
-    house = Mortal(program, data_dir)
+    house = Mortal(program)
     try:
         yield house
     finally:
         house.kill()
         program.kill()
         await program.communicate()
-
-
-async def hire(
-    data_dir: Path, settings: dict[str, str], session: aiohttp.ClientSession
-) -> list[tuple[Caller, str, str]]:
-    """People with an agent each, in a new house: who calls, agent, session."""
-    hired = []
-    async with serving(data_dir, settings) as server, admin(server) as ada:
-        await ada.post("/posts", {"name": "Hand", "permissions": {"mode": "auto"}})
-        for number in range(len(NAMES)):
-            agent_id = await ada.new_agent(f"Agent {number}", post="Hand")
-            caller = Caller(Http(session), server.address, ada.token)
-            hired.append((caller, agent_id, await caller.new_session(agent_id)))
-    return hired
 
 
 async def live(house: Mortal, bosses: list[Boss]) -> list[list[Event]]:
@@ -394,9 +227,9 @@ async def live(house: Mortal, bosses: list[Boss]) -> list[list[Event]]:
     return journals
 
 
-def remains(boss: Boss, journal: list[Event]) -> Session:
+def remains(boss: Boss, journal: list[Event], data_dir: Path) -> Session:
     """What the boss and the workspace have kept."""
-    workspace = boss.house.data_dir / "agents" / boss.agent_id / "workspace"
+    workspace = data_dir / "agents" / boss.agent_id / "workspace"
     lines = (workspace / EFFECTS).read_text("utf-8").splitlines()
     files = {path.name: path.read_text("utf-8") for path in (workspace / "notes").iterdir()}
     return Session(boss.seen, journal, boss.accepted, Counter(lines), files)

@@ -50,6 +50,9 @@ def serve(
     worker_slots: Annotated[
         int | None, typer.Option(help="Turns this process runs at once.")
     ] = None,
+    only: Annotated[
+        Text, typer.Option(metavar="DUTY", help="Do one thing: api or worker; without it both.")
+    ] = None,
     log_level: Annotated[Text, typer.Option(help="debug, info, warning or error.")] = None,
     log_format: Annotated[Text, typer.Option(help="console or json.")] = None,
 ) -> None:
@@ -66,6 +69,7 @@ def serve(
         "model": model,
         "sandbox": sandbox,
         "worker_slots": worker_slots,
+        "only": only,
         "log_level": log_level,
         "log_format": log_format,
     }

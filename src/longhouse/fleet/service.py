@@ -98,11 +98,17 @@ class RunExecutor:
         self._held: dict[tuple[RunId, int], _Execution] = {}
         self._wake = asyncio.Event()
         self._stopping = False
+        self._looked_at: float | None = None  # monotonic seconds, when the queue last answered
 
     @property
     def busy(self) -> int:
         """How many runs are being executed here."""
         return len(self._held)
+
+    @property
+    def silent_for(self) -> float | None:
+        """Seconds since the queue was last looked at with success; None before the first time."""
+        return None if self._looked_at is None else self._clock.monotonic() - self._looked_at
 
     async def run(self) -> None:
         """Execute runs until `stop`. Cancel it only when there is no time for that."""
@@ -163,6 +169,7 @@ class RunExecutor:
                 await self._renew()
             if not self._stopping and len(self._held) < self._slots:
                 await self._claim()
+            self._looked_at = self._clock.monotonic()
         except Exception:  # a task boundary: the database is away; it may come back
             logger.exception("the queue cannot be reached; trying again")
             await asyncio.sleep(DATABASE_PAUSE_SECONDS)

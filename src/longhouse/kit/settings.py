@@ -46,6 +46,13 @@ class SandboxMode(StrEnum):
     OFF = "off"  # none: an operator has turned protection off by name
 
 
+class Duty(StrEnum):
+    """What a server process does; one without a duty of its own does everything."""
+
+    API = "api"  # answers requests
+    WORKER = "worker"  # executes runs
+
+
 def default_data_dir() -> Path:
     """Where a user's data belongs by the XDG base directory specification."""
     base = os.environ.get("XDG_DATA_HOME", "")
@@ -83,6 +90,11 @@ class Settings(BaseSettings):
         description="What rings between server processes: memory, nats://user:password@host:4222 "
         "(several with commas) or postgresql://…; without it memory with SQLite, and PostgreSQL's "
         "own NOTIFY with PostgreSQL.",
+    )
+    only: Duty | None = Field(
+        None,
+        description="The one thing this process does: api (answers requests) or worker (executes "
+        "runs); without it both.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 is every network.")
     port: int = Field(8420, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
@@ -226,7 +238,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{root} is not an absolute path")
         return tuple(root.expanduser().resolve() for root in value)
 
-    @field_validator("log_level", "log_format", "sandbox", mode="before")
+    @field_validator("log_level", "log_format", "only", "sandbox", mode="before")
     @classmethod
     def _lower_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value

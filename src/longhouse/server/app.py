@@ -5,7 +5,9 @@ house and what goes around each request; `serve` and tests call it. There is no 
 opened the house starts and stops what runs in it.
 """
 
-from fastapi import FastAPI
+from collections.abc import Iterable
+
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
@@ -15,7 +17,7 @@ from longhouse.server.console import Console
 from longhouse.server.errors import PROBLEM_JSON, Problem
 from longhouse.server.house import House
 from longhouse.server.middleware import BodyLimit, RequestEnvelope
-from longhouse.server.routes import API, CLIENTS, ROUTERS
+from longhouse.server.routes import API, CLIENTS, OF_EVERY_PROCESS, ROUTERS
 
 DESCRIPTION = """\
 People and forges ask for work, agents do it, and the journal remembers it.
@@ -27,8 +29,8 @@ answer carries `X-Request-Id`; every failure is a problem document (RFC 9457).
 
 
 def build_app(house: House) -> ASGIApp:
-    """The application of this house."""
-    api = build_api()
+    """The application of this house. One that only works tells how it is, and nothing else."""
+    api = build_api() if house.answers else build_status()
     api.state.house = house
     api.state.identity = house.identity
     api.state.posts = house.posts
@@ -38,14 +40,29 @@ def build_app(house: House) -> ASGIApp:
     api.state.streams = house.streams
     api.state.models = house.models
     api.state.secure_cookies = (house.settings.public_url or "").startswith("https://")
-    # What is no route is the console's: it has no route of its own, so that a wrong method on an
-    # address of the API is told as such.
-    api.router.default = Console()
+    if house.answers:
+        # What is no route is the console's: it has no route of its own, so that a wrong method on
+        # an address of the API is told as such.
+        api.router.default = Console()
     return RequestEnvelope(BodyLimit(api, most_bytes=house.settings.max_body_bytes))
 
 
 def build_api() -> FastAPI:
     """The routes of all rooms, with every failure answered as a problem."""
+    api = _without_routes()
+    _include(api, ROUTERS)
+    api.include_router(CLIENTS)
+    return api
+
+
+def build_status() -> FastAPI:
+    """The routes of a process that answers nobody's requests: how it is."""
+    api = _without_routes()
+    _include(api, OF_EVERY_PROCESS)
+    return api
+
+
+def _without_routes() -> FastAPI:
     api = FastAPI(
         title="Longhouse",
         version=__version__,
@@ -64,10 +81,12 @@ def build_api() -> FastAPI:
         },
     )
     errors.install(api)
-    for prefix, router in ROUTERS:
-        api.include_router(router, prefix=prefix)
-    api.include_router(CLIENTS)
     return api
+
+
+def _include(api: FastAPI, routers: Iterable[tuple[str, APIRouter]]) -> None:
+    for prefix, router in routers:
+        api.include_router(router, prefix=prefix)
 
 
 def _operation_id(route: APIRoute) -> str:

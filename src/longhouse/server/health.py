@@ -19,6 +19,11 @@ from longhouse.server.house import House
 PATIENCE = 2.0
 """Seconds a part may take to answer before it counts as not working."""
 
+SILENCE = 15.0
+"""Seconds after which an executor that has not seen the queue counts as stopped: it looks every
+two, and what stopped has to show within thirty.
+"""
+
 Status = Literal["ok", "degraded"]
 
 
@@ -132,5 +137,12 @@ def _sandbox(house: House) -> SandboxCheck:
 
 
 def _device(house: House) -> Check:
+    if not house.works:
+        return Check(status="ok", detail="Runs are executed by other processes.")
+    silent = house.executor.silent_for
+    if silent is None:
+        return Check(status="degraded", detail="No runs are executed yet.")
+    if silent > SILENCE:
+        return Check(status="degraded", detail=f"The queue has been silent for {silent:.0f} s.")
     busy, slots = house.executor.busy, house.settings.worker_slots
     return Check(status="ok", detail=f"local: {busy} of {slots} places busy")

@@ -43,7 +43,7 @@ from longhouse.kit.clock import Clock, SystemClock
 from longhouse.kit.crypto import Keyring
 from longhouse.kit.db.database import Database, open_database
 from longhouse.kit.db.migrate import upgrade
-from longhouse.kit.settings import Settings
+from longhouse.kit.settings import Duty, Settings
 from longhouse.runtime.mcp.file import read_servers
 from longhouse.runtime.mcp.server import McpServer
 from longhouse.runtime.model import Models
@@ -85,6 +85,16 @@ class House:
     executor: RunExecutor  # at work only inside `working`
     stopping: asyncio.Event  # set when the server begins to stop: event streams end
     opened_at: float  # by the clock's monotonic seconds
+
+    @property
+    def answers(self) -> bool:
+        """Whether this process answers people's requests, and not only how it is."""
+        return self.settings.only is not Duty.WORKER
+
+    @property
+    def works(self) -> bool:
+        """Whether this process executes runs."""
+        return self.settings.only is not Duty.API
 
     @property
     def environment(self) -> str:
@@ -180,11 +190,14 @@ async def open_house(
 
 
 @contextlib.asynccontextmanager
-async def working(house: House) -> AsyncIterator[asyncio.Task[None]]:
-    """Execute runs while in the block; yields the task that does.
+async def working(house: House) -> AsyncIterator[asyncio.Task[None] | None]:
+    """Execute runs while in the block, if that is this process's duty; yields the task that does.
 
     Leaving parks the turns under way: they go on when a house is opened again.
     """
+    if not house.works:
+        yield None
+        return
     task = asyncio.create_task(house.executor.run(), name="runs")
     try:
         yield task

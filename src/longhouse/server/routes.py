@@ -13,8 +13,11 @@ from longhouse.server.aliases import ALIASES
 
 API = "/api/v1"
 
+OF_EVERY_PROCESS: tuple[tuple[str, APIRouter], ...] = (("", health.router),)
+"""What a process answers that has another duty than answering."""
+
 ROUTERS: tuple[tuple[str, APIRouter], ...] = (
-    ("", health.router),
+    *OF_EVERY_PROCESS,
     (API, first_run.router),
     (API, logins.router),
     (API, posts.router),

@@ -71,7 +71,7 @@ async def serve(settings: Settings) -> None:
             working(house) as runs,  # ends first: clients still see how turns are parked
         ):
             await announce(house, port=listener.getsockname()[1])
-            await _first(stop, server, runs)
+            await _first(stop, *(task for task in (server, runs) if task is not None))
             log.info("stopping")
 
 
@@ -95,7 +95,7 @@ async def serving(house: House, listener: socket.socket) -> AsyncIterator[asynci
 async def announce(house: House, *, port: int) -> None:
     """Tell on standard output where to go, and how to make the first user while there is none."""
     address = address_of(house.settings, port)
-    token = await house.identity.first_run.new_token()
+    token = await house.identity.first_run.new_token() if house.answers else None
     link = None if token is None else setup_url(address, token)
     terminal = Terminal()
     # A link that is broken over two lines is no link.
