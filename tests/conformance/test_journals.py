@@ -24,6 +24,7 @@ from longhouse.protocol.events import (
     Text,
 )
 from longhouse.runtime.journals.base import (
+    DELETED_TOPIC,
     DuplicateKey,
     Fenced,
     Journal,
@@ -228,6 +229,21 @@ async def test_every_write_rings_with_the_last_number(journal: Journal) -> None:
         payloads = [message.payload for _ in range(3) if (message := await rings.next(PATIENCE))]
 
     assert payloads == [b"2", b"3", b"4"]
+
+
+async def test_the_bus_rings_with_the_id_of_a_journal_that_was_deleted(journal: Journal) -> None:
+    bus = MemoryBus()
+    journal.bus = bus
+    await journal.create("a", [created()])
+    await journal.create("b", [created("b")])
+    with bus.subscribe(DELETED_TOPIC) as rings:
+        await journal.delete("a")
+        await journal.delete("a")
+        await journal.delete("b")
+
+        payloads = [message.payload for _ in range(2) if (message := await rings.next(PATIENCE))]
+
+    assert payloads == [b"a", b"b"]
 
 
 async def test_a_fork_shares_the_past_and_has_a_future_of_its_own(journal: Journal) -> None:

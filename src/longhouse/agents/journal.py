@@ -69,6 +69,7 @@ from longhouse.runtime.journals.base import (
     UnknownAgent,
     check_point,
     ring,
+    ring_deleted,
 )
 
 
@@ -674,7 +675,10 @@ class DatabaseJournal:
 
     async def delete(self, agent_id: str) -> bool:
         """Delete a session; False if there is none."""
-        return await self._database.write(lambda conn: delete(conn, agent_id))
+        deleted = await self._database.write(lambda conn: delete(conn, agent_id))
+        if deleted:
+            ring_deleted(self.bus, agent_id)
+        return deleted
 
     async def head(self, agent_id: str) -> Head | None:
         """Where the journal stands."""

@@ -73,7 +73,7 @@ class Life:
         self._listeners = Listeners(seq)
         self._memory: _Memory | None = None
         self._epoch = 0  # as its writer, before it was put away
-        self._fenced: Fenced | None = None
+        self._lost: Fenced | UnknownAgent | None = None  # to another process, or deleted
         self._last_words = ""  # before it was put away
         self._fits: dict[str, Fits] = {}  # message id -> all that its answer has to fit
         self._parks = 0
@@ -138,7 +138,7 @@ class Life:
 
     def look_ahead(self, context: Context) -> None:
         """Say when this agent has to fire next, where agents drive themselves."""
-        if self.services.drive and self._fenced is None:
+        if self.services.drive and self._lost is None:
             now = microseconds(self.services.clock)
             schedules = context.schedules.values()
             self._fires_at(next_look(schedules, now=now, unread=context.queued))
@@ -152,9 +152,9 @@ class Life:
         """
         memory = self._memory
         if memory is not None and 0 < memory.ledger.epoch < head.epoch:
-            await self._lose(memory, _taken_over(self.id))
+            await self._lose(memory, _loss(self.id, head))
         self._listeners.heard = min(self._listeners.heard, head.seq)  # another one of that name
-        self._fenced, self._epoch = None, 0
+        self._lost, self._epoch = None, 0
         self.failure = None
         self.broken.clear()
         if self._memory is None:
@@ -165,7 +165,7 @@ class Life:
 
     def wake(self) -> None:
         """There may be something to do: where agents drive themselves, it is done."""
-        if not self.services.drive or self._fenced is not None or self._pool.closed:
+        if not self.services.drive or self._lost is not None or self._pool.closed:
             return
         self.failure = None
         self.broken.clear()
@@ -251,7 +251,7 @@ class Life:
         try:
             head = await self.services.journal.head(self.id)
             if head is None or 0 < memory.ledger.epoch < head.epoch:
-                await self._lose(memory, _taken_over(self.id))
+                await self._lose(memory, _loss(self.id, head))
             elif self.services.drive:
                 await self._take_news(memory, head)
         except LonghouseError:  # a journal that cannot be read now may be readable later
@@ -260,14 +260,14 @@ class Life:
     # --- how it is done ---------------------------------------------------------------------------
 
     async def _run(self, asked: int) -> AgentState:
-        if self._fenced is not None:
-            raise self._fenced
+        if self._lost is not None:
+            raise self._lost
         async with self._pool.place(self):
             memory = self._in_memory()
             async with memory.running:
                 try:
                     await memory.turn.run(lambda: self._parks > asked)
-                except Fenced as error:
+                except (Fenced, UnknownAgent) as error:
                     await self._lose(memory, error)
                     raise
                 return memory.ledger.context.state
@@ -292,8 +292,8 @@ class Life:
     async def _try_to_run(self) -> None:
         try:
             await self._run(self._asked)
-        except Fenced:
-            pass  # `_lose` has said so
+        except (Fenced, UnknownAgent) as error:
+            self._refuse(error)
         except PoolClosed:
             self.broken.set()
         except Exception as error:  # a task boundary: `rest` raises it to whoever waits
@@ -318,21 +318,22 @@ class Life:
         if self._epoch:
             head = await self.services.journal.head(self.id)
             if head is None or head.epoch > self._epoch:
-                raise self._refuse(_taken_over(self.id))
+                lost = _loss(self.id, head)
+                self._refuse(lost)
+                raise lost
 
-    async def _lose(self, memory: _Memory, error: Fenced) -> None:
+    async def _lose(self, memory: _Memory, error: Fenced | UnknownAgent) -> None:
         """Another process has the agent, or nobody: nothing more can be done here."""
         self._refuse(error)
         if self._memory is memory:
             self._forget(memory)
         await memory.shells.end_all(TAKEN_OVER)
 
-    def _refuse(self, error: Fenced) -> Fenced:
+    def _refuse(self, error: Fenced | UnknownAgent) -> None:
         """Do nothing here any more, until somebody opens the agent."""
-        self._fenced = error
+        self._lost = error
         self._fires_at(None)
         self._break(error)
-        return error
 
     def _break(self, error: Exception) -> None:
         self.failure = error
@@ -348,7 +349,7 @@ class Life:
         return self._memory
 
     async def _come_if_there_is_room(self) -> None:
-        if self._fenced is None and self._pool.has_room_for(self):
+        if self._lost is None and self._pool.has_room_for(self):
             with suppress(Fenced, PoolClosed):
                 async with self._pool.place(self):
                     pass
@@ -391,5 +392,7 @@ def _last_words(context: Context) -> str:
     return ""
 
 
-def _taken_over(agent_id: str) -> Fenced:
-    return Fenced(f"Agent {agent_id!r} was taken over or deleted by another process.")
+def _loss(agent_id: str, head: Head | None) -> Fenced | UnknownAgent:
+    if head is None:
+        return UnknownAgent(f"Agent {agent_id!r} was deleted.")
+    return Fenced(f"Agent {agent_id!r} was taken over by another process.")

@@ -31,6 +31,7 @@ from longhouse.kit.db.pages import Page
 from longhouse.kit.errors import Json
 from longhouse.kit.ids import new_id
 from longhouse.protocol.events import JsonObject
+from longhouse.runtime.journals.base import ring_deleted
 from longhouse.runtime.tools.outputs import Outputs
 
 
@@ -166,6 +167,8 @@ class Agents:
             return agent.id, session_ids
 
         deleted, session_ids = await self._database.write(work)
+        for session_id in session_ids:
+            ring_deleted(self._bus, session_id)  # what they run in the background ends
         await self._workspaces.remove(deleted)
         for session_id in session_ids:
             await self._outputs.forget(session_id)

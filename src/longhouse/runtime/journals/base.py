@@ -62,7 +62,8 @@ class Journal(Protocol):
     async def delete(self, agent_id: str) -> bool:
         """Forget a journal; forks keep what they share with it. False if there is none.
 
-        Whoever writes it can write nothing more, also when another is made under its id.
+        Whoever writes it can write nothing more, also when another is made under its id. After it
+        `DELETED_TOPIC` rings.
         """
         ...
 
@@ -126,6 +127,12 @@ def ring(bus: Bus | None, agent_id: str, seq: int) -> None:
     """Tell readers that the journal has grown to `seq`."""
     if bus is not None:
         bus.publish(ring_topic(agent_id), b"%d" % seq)
+
+
+def ring_deleted(bus: Bus | None, agent_id: str) -> None:
+    """Tell whoever has the agent open that there is none any more."""
+    if bus is not None:
+        bus.publish(DELETED_TOPIC, agent_id.encode())
 
 
 def ring_topic(agent_id: str) -> str:

@@ -19,6 +19,7 @@ from longhouse.runtime.journals.base import (
     check_point,
     microseconds,
     ring,
+    ring_deleted,
 )
 
 
@@ -109,6 +110,7 @@ class MemoryJournal:
         if record is None:
             return False
         self._deleted[agent_id] = record.epoch
+        ring_deleted(self.bus, agent_id)
         return True
 
     async def head(self, agent_id: str) -> Head | None:

@@ -28,6 +28,7 @@ from longhouse.runtime.journals.base import (
     check_point,
     microseconds,
     ring,
+    ring_deleted,
 )
 
 # One B-tree in the order of reading: an append touches its last page and the journal's own row.
@@ -173,7 +174,10 @@ class SQLiteJournal:
 
     async def delete(self, agent_id: str) -> bool:
         """Forget a journal; False if there is none."""
-        return await self._writer.run(lambda connection: _delete(connection, agent_id))
+        deleted = await self._writer.run(lambda connection: _delete(connection, agent_id))
+        if deleted:
+            ring_deleted(self.bus, agent_id)
+        return deleted
 
     async def head(self, agent_id: str) -> Head | None:
         """Where the journal stands."""
