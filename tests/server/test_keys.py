@@ -1,5 +1,6 @@
 """The keys of a house: made at its first start, proved at every other, rotated while it runs."""
 
+import asyncio
 import hashlib
 import stat
 from pathlib import Path
@@ -7,15 +8,18 @@ from pathlib import Path
 import httpx2
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Connection
 from tests.fixtures_server import ADMIN, calling, quick_passwords
 
-from longhouse.identity.service.secrets import WrongKey
+from longhouse.identity.auth import tenant_of_own_row
+from longhouse.identity.service.secrets import BATCH, WrongKey
 from longhouse.kit.clock import Clock
 from longhouse.kit.keys import KeyFile, new_key
 from longhouse.kit.settings import Settings
 from longhouse.runtime.sandbox.off import Unprotected
+from longhouse.server import keys
 from longhouse.server.house import House, open_house
-from longhouse.server.keys import ENCRYPTION_FILE, SIGNING_FILE, signing_keys
+from longhouse.server.keys import ENCRYPTION_FILE, SIGNING_FILE, KeyRow, signing_keys
 
 
 async def opened_once(settings: Settings, clock: Clock) -> None:
@@ -26,8 +30,8 @@ async def opened_once(settings: Settings, clock: Clock) -> None:
         pass
 
 
-def with_keys(settings: Settings, **keys: str) -> Settings:
-    return settings.model_copy(update={name: SecretStr(key) for name, key in keys.items()})
+def with_keys(settings: Settings, **given: str) -> Settings:
+    return settings.model_copy(update={name: SecretStr(key) for name, key in given.items()})
 
 
 def digest(directory: Path) -> dict[str, str]:
@@ -90,28 +94,109 @@ async def test_two_keys_are_valid_while_one_takes_the_place_of_the_other(
     house_settings: Settings, house_clock: Clock
 ) -> None:
     old, new = new_key(), new_key()
-    for keys in (
+    for given in (
         {"config_encryption_key": old},
         {"config_encryption_key": old, "config_encryption_key_other": new},
         {"config_encryption_key": new, "config_encryption_key_other": old},
     ):
-        await opened_once(with_keys(house_settings, **keys), house_clock)
+        await opened_once(with_keys(house_settings, **given), house_clock)
 
 
 class TestSigning:
     async def test_tokens_of_the_key_before_stay_good_through_a_rotation(
         self, house: House, admin: httpx2.AsyncClient
     ) -> None:
-        keys = signing_keys(house.settings)
-        assert isinstance(keys, KeyFile)
+        file = signing_keys(house.settings)
+        assert isinstance(file, KeyFile)
 
-        keys.rotate()
+        file.rotate()
 
         assert (await admin.get("/api/v1/auth/me")).status_code == 200
         async with calling(house) as again:
             credentials = {name: ADMIN[name] for name in ("username", "password")}
             answer = await again.post("/api/v1/auth/login", json=credentials)
             again.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
-            keys.rotate()
+            file.rotate()
             assert (await again.get("/api/v1/auth/me")).status_code == 200
         assert (await admin.get("/api/v1/auth/me")).status_code == 401, "two rotations old"
+
+
+class TestRotation:
+    @pytest.fixture
+    async def stored(self, house: House, admin: httpx2.AsyncClient) -> int:
+        """Secrets of the admin's tenant, more than one batch holds."""
+        tenant = tenant_of_own_row((await admin.get("/api/v1/auth/me")).json()["tenant"]["id"])
+        count = BATCH + 20
+
+        def fill(conn: Connection) -> None:
+            for number in range(count):
+                house.secrets.put(
+                    conn,
+                    f"sk-{number}",
+                    tenant_id=tenant,
+                    purpose="provider",
+                    name=f"{number}",
+                    now=house.clock.now(),
+                )
+
+        await house.database.write(fill)
+        return count
+
+    async def test_under_load_no_request_fails(
+        self, house: House, admin: httpx2.AsyncClient, stored: int
+    ) -> None:
+        over = asyncio.Event()
+        answers: list[int] = []
+
+        async def ask_on() -> None:
+            while not over.is_set():
+                answers.append((await admin.get("/api/v1/auth/me")).status_code)
+
+        asking = [asyncio.create_task(ask_on()) for _ in range(4)]
+        done = await keys.rotate(
+            house.settings, house.database, clock=house.clock, moved=lambda count, todo: None
+        )
+        over.set()
+        await asyncio.gather(*asking)
+
+        assert done.moved == stored + 1, "and the house's own"
+        assert set(answers) == {200}
+        assert [row.secrets for row in await listed(house)] == [stored + 1, 0]
+
+    async def test_broken_off_it_is_brought_to_its_end_without_another_key(
+        self, house: House, stored: int
+    ) -> None:
+        class PowerCut(Exception):
+            pass
+
+        def cut(count: int, todo: int) -> None:
+            raise PowerCut
+
+        with pytest.raises(PowerCut):
+            await keys.rotate(house.settings, house.database, clock=house.clock, moved=cut)
+        halfway = await listed(house)
+        done = await keys.rotate(
+            house.settings, house.database, clock=house.clock, moved=lambda count, todo: None
+        )
+
+        assert [row.secrets for row in halfway] == [BATCH, stored + 1 - BATCH]
+        assert done.encryption is None
+        assert [row.id for row in await listed(house)] == [row.id for row in halfway]
+
+    async def test_a_running_server_seals_with_the_new_key(self, house: House, stored: int) -> None:
+        await keys.rotate(
+            house.settings, house.database, clock=house.clock, moved=lambda count, todo: None
+        )
+
+        def ask(conn: Connection) -> bytes:
+            return house.secrets.of_house(conn, purpose="new", now=house.clock.now())
+
+        await house.database.write(ask)
+
+        assert [row.secrets for row in await listed(house)] == [stored + 2, 0]
+
+
+async def listed(house: House) -> list[KeyRow]:
+    """The keys that encrypt."""
+    found = await keys.list_keys(house.settings, house.database)
+    return [row for row in found if row.purpose == "encryption"]

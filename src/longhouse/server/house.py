@@ -40,7 +40,6 @@ from longhouse.kit import logs
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.bus.choose import default_bus_url, opened_bus
 from longhouse.kit.clock import Clock, SystemClock
-from longhouse.kit.crypto import Keyring
 from longhouse.kit.db.database import Database, open_database
 from longhouse.kit.db.migrate import upgrade
 from longhouse.kit.settings import Duty, Settings
@@ -120,16 +119,15 @@ async def open_house(
     """
     clock = clock or SystemClock()
     _hide_secrets(settings)
-    ring = encryption_ring(settings)
     with only_server_of(settings.database_url), Node(settings.data_dir) as node:
         async with (
-            _opened_database(settings, ring, clock) as database,
+            opened_database(settings, clock) as database,
             opened_bus(settings.bus_url or default_bus_url(settings.database_url)) as bus,
             _opened_models(settings, clock) as models,
         ):
             sandbox = sandbox or await choose(settings.sandbox.value)
             stopping = asyncio.Event()
-            secrets = Secrets(ring)
+            secrets = Secrets(encryption_ring(settings))
             identity = await _identity(
                 settings, secrets, database, bus, clock, passwords or Passwords()
             )
@@ -206,13 +204,30 @@ async def working(house: House) -> AsyncIterator[asyncio.Task[None] | None]:
         await task
 
 
+@contextlib.asynccontextmanager
+async def opened_database(settings: Settings, clock: Clock) -> AsyncIterator[Database]:
+    """The database of this house: with the right key, and the tables up to date.
+
+    Raises `WrongKey` before anything is changed, and what opening may raise.
+    """
+    ring = encryption_ring(settings)
+    database = await open_database(settings.database_url)
+    try:
+        await database.read(lambda conn: prove_keys(conn, ring))
+        await upgrade(database)
+        await database.write(lambda conn: remember_key(conn, ring, now=clock.now()))
+        yield database
+    finally:
+        await database.close()
+
+
 async def create_admin(settings: Settings, new: NewUser) -> User:
     """Add an admin, whether or not a server is running: for the command line.
 
     Raises `InvalidInput`, `NameTaken`, and what opening the database may raise.
     """
-    ring, clock = encryption_ring(settings), SystemClock()
-    async with _opened_database(settings, ring, clock) as database:
+    clock = SystemClock()
+    async with opened_database(settings, clock) as database:
         return await first_run.create_admin(database, new, clock=clock, tenant_made=furnish_tenant)
 
 
@@ -304,21 +319,6 @@ def _hide_secrets(settings: Settings) -> None:
         for address in addresses.split(","):
             # As it stands there and not by itself: a weak one may be a word that logs need.
             logs.hide(f":{urlsplit(address).password}@")
-
-
-@contextlib.asynccontextmanager
-async def _opened_database(
-    settings: Settings, ring: Keyring, clock: Clock
-) -> AsyncIterator[Database]:
-    """With the tables up to date, and with the key that its secrets are under."""
-    database = await open_database(settings.database_url)
-    try:
-        await database.read(lambda conn: prove_keys(conn, ring))  # before anything is changed
-        await upgrade(database)
-        await database.write(lambda conn: remember_key(conn, ring, now=clock.now()))
-        yield database
-    finally:
-        await database.close()
 
 
 @contextlib.asynccontextmanager
