@@ -125,8 +125,10 @@ class Room:
     async def kill(self) -> None:
         """What `kill -9` leaves behind, as well as one process can do it to itself."""
         if self._working is not None:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
+            # Again and again: a driver that is cut off in a statement may raise something else.
+            while not self._working.done():
+                self._working.cancel()
+                await asyncio.wait({self._working}, timeout=1)
             self._working = None
         await self._process.aclose()
 

@@ -221,7 +221,7 @@ class TestPosts:
         by_name = {tool["name"]: tool for tool in tools}
         assert by_name["fs_read"]["reads_only"] is True
         assert "command" in by_name["bash_run"]["schema"]["properties"]
-        assert "task_run" not in by_name
+        assert "post" in by_name["task_run"]["schema"]["properties"]
         assert models["default"] == "demo"
         available = {model["name"]: model for model in models["items"]}
         assert available["auto"]["available"]
@@ -557,6 +557,7 @@ def _everything(agent: str, session: str, post: str) -> list[tuple[str, str, Jso
         ("GET", f"/agents/{agent}/sessions", None),
         ("POST", f"/agents/{agent}/sessions", {}),
         ("GET", here, None),
+        ("GET", f"{here}/sub-agents", None),
         ("POST", f"{here}/messages", {"text": "hello"}),
         ("GET", f"{here}/events", None),
         ("GET", f"{here}/stream", None),

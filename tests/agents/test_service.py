@@ -118,7 +118,7 @@ class TestPosts:
         assert post.permissions.mode is Mode.AUTO
 
     async def test_an_unknown_tool_is_refused_by_its_name(self, room: Room) -> None:
-        for tool in ("rm_rf", "task_run"):
+        for tool in ("rm_rf", "task"):
             with pytest.raises(InvalidInput, match=tool) as refused:
                 await room.posts.create(room.principal, Post(name="P", tools=(tool,)))
             assert "fs_read" in str(refused.value.hint)

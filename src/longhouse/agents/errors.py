@@ -30,6 +30,28 @@ class NoSuchSession(NotFound):
         super().__init__(f"The agent has no session {session_id[:80]!r}.")
 
 
+class NoSuchAttachment(NotFound):
+    """Nothing with this digest is attached to an event of the session."""
+
+    code = "no-such-attachment"
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f"Nothing with the digest {digest[:80]!r} is attached in this session.")
+
+
+class SubAgentSession(Conflict):
+    """The session is a sub-agent's: people talk to the session that it works for."""
+
+    code = "sub-agent-session"
+
+    def __init__(self, session_id: str, parent_id: str) -> None:
+        super().__init__(
+            f"The session {session_id!r} is a sub-agent's and takes orders from nobody else.",
+            hint=f"Use the session that it works for: {parent_id}. Its approvals are there, too.",
+            session_id=parent_id,
+        )
+
+
 class NameTaken(Conflict):
     """Another one of the tenant has this name."""
 

@@ -20,6 +20,7 @@ from longhouse.agents.views.sessions import (
     SessionPage,
     SessionView,
     approval_view,
+    SubAgentList,
     session_view,
 )
 from longhouse.identity.api.base import CurrentPrincipal
@@ -75,6 +76,15 @@ async def get_session(
 
 @router.post(SESSION + "/messages", status_code=202)
 async def send_message(
+@router.get(SESSION + "/sub-agents")
+async def list_sub_agents(
+    agent_id: str, session_id: str, principal: CurrentPrincipal, sessions: CurrentSessions
+) -> SubAgentList:
+    """The sessions of the sub-agents that this session sent out. They are read, not talked to."""
+    found = await sessions.sub_agents(principal, agent_id, session_id)
+    return SubAgentList(items=[session_view(session) for session in found])
+
+
     agent_id: str,
     session_id: str,
     body: MessageBody,

@@ -10,7 +10,14 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from longhouse.agents.errors import NameTaken, NoSuchAgent, NoSuchPost, NoSuchSession, invalid
+from longhouse.agents.errors import (
+    NameTaken,
+    NoSuchAgent,
+    NoSuchPost,
+    NoSuchSession,
+    SubAgentSession,
+    invalid,
+)
 from longhouse.agents.models import NAME_CHARACTERS, Agent, Session, StoredPost
 from longhouse.agents.store import agents as agent_rows
 from longhouse.agents.store import posts as post_rows
@@ -49,11 +56,16 @@ def find_session(conn: Connection, principal: Principal, agent_id: str, session_
 
 
 def lock_session(conn: Connection, principal: Principal, agent_id: str, session_id: str) -> Session:
-    """The same, and nobody else writes it until the commit."""
+    """The same, to be written: nobody else writes it until the commit.
+
+    Raises `SubAgentSession` for one that people do not write to.
+    """
     session = session_rows.lock(conn, principal.tenant_id, session_id, agent_id=agent_id)
     if session is None:
         find_agent(conn, principal, agent_id)
         raise NoSuchSession(session_id)
+    if session.delegation is not None:
+        raise SubAgentSession(session.id, session.delegation.session_id)
     return session
 
 

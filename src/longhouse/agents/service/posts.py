@@ -19,15 +19,14 @@ from longhouse.identity.models import SYSTEM, TenantId
 from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
 from longhouse.kit.db.pages import Page
+from longhouse.kit.errors import LonghouseError
 from longhouse.kit.ids import new_id
 from longhouse.protocol.events import JsonObject
 from longhouse.runtime.journals.base import UnknownAgent
 from longhouse.runtime.mcp.server import McpServer
 from longhouse.runtime.posts import Mode, Permissions, Post
+from longhouse.runtime.runtime import UnknownPost
 from longhouse.runtime.tools.base import Tool
-
-WITHOUT_TENANT = frozenset({"task_run"})
-"""Tools the runtime has and posts here cannot name: a sub-agent would be a session of no tenant."""
 
 DEFAULT_POSTS = (
     Post(
@@ -83,7 +82,7 @@ class Posts:
         self._database = database
         self._clock = clock
         self._mcp_servers = tuple(mcp_servers)
-        self.tools = tuple(tool for tool in tools if tool.name not in WITHOUT_TENANT)
+        self.tools = tuple(tools)
 
     async def list_page(
         self, principal: Principal, *, after: str | None, limit: int
@@ -154,20 +153,28 @@ class Posts:
     # --- for the runtime --------------------------------------------------------------------------
 
     async def of_session(self, session_id: str, name: str) -> Post:
-        """The post of a session's agent as it is now, with the agent's overrides.
+        """The post of a session as it is now; an agent's own with the agent's overrides.
 
-        The runtime's `PostSource`; `name` is what the post was called when the session began.
+        The runtime's `PostSource`; `name` is what the post was called when the session began. A
+        sub-agent's is the tenant's post of that name. Raises `UnknownAgent`, `UnknownPost`.
         """
+
         found = await self._database.read(lambda conn: store.of_session(conn, session_id))
         if found is None:
-            raise UnknownAgent(f"There is no session {session_id!r}.")
+            raise await self._missing(session_id, name)
         post, overrides = found
         return replace(
             post,
             model=overrides.model or post.model,
             permissions=overrides.permissions or post.permissions,
-            tools=tuple(tool for tool in post.tools if tool not in WITHOUT_TENANT),
         )
+
+    async def _missing(self, session_id: str, name: str) -> LonghouseError:
+        """Why a session has no post."""
+        names = await self._database.read(lambda conn: store.names_for(conn, session_id))
+        if not names:
+            return UnknownAgent(f"There is no session {session_id!r}.")
+        return UnknownPost(f"There is no post {name!r}.", hint=f"Posts: {', '.join(names)}.")
 
     def _checked(self, post: Post) -> Post:
         known = {tool.name for tool in self.tools}

@@ -65,7 +65,7 @@ class Sessions:
     async def list_page(
         self, principal: Principal, agent_id: str, *, after: str | None, limit: int
     ) -> Page[Session]:
-        """The agent's sessions, the newest first."""
+        """The sessions that people have with the agent, the newest first."""
         principal.require("sessions:read")
 
         def work(conn: Connection) -> Page[Session]:
@@ -96,6 +96,18 @@ class Sessions:
         session = await self._database.write(work)
         self._bus.publish(tenant_topic(principal.tenant_id))
         return session
+    async def sub_agents(
+        self, principal: Principal, agent_id: str, session_id: str
+    ) -> list[Session]:
+        """The sessions of the sub-agents that a session sent out itself, in that order."""
+        principal.require("sessions:read")
+
+        def work(conn: Connection) -> list[Session]:
+            session = find_session(conn, principal, agent_id, session_id)
+            return store.sub_agents(conn, principal.tenant_id, session.id)
+
+        return await self._database.read(work)
+
 
     async def send(
         self,

@@ -1,9 +1,21 @@
 """The statements on posts and their versions."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from longhouse.agents.models import (
     Overrides,
@@ -18,6 +30,8 @@ from longhouse.identity.models import TenantId
 from longhouse.kit.db.pages import Page, page
 from longhouse.kit.db.tables import JsonDocument
 from longhouse.runtime.posts import Permissions, Post
+
+MOST_NAMES = 50
 
 # msgspec learns a dataclass when it first meets it, and two threads in which it does so at the same
 # moment end the process with a segmentation fault. It learns them here, before there are threads.
@@ -89,23 +103,46 @@ def count_agents(conn: Connection, post_id: PostId) -> int:
 
 
 def of_session(conn: Connection, session_id: str) -> tuple[Post, Overrides] | None:
-    """The newest version of the post of a session's agent, and the agent's overrides.
+    """The newest version of a session's post, and what its agent does differently.
 
-    For the runtime, which has the session's id from the queue: it crosses no tenant.
+    A sub-agent's post is the one of its name in the tenant, and it does nothing differently. For
+    the runtime, which has the session's id from the queue: it crosses no tenant.
     """
+    named = posts.alias()
+    sub_agents = (
+        select(named.c.id)
+        .where(named.c.tenant_id == sessions.c.tenant_id, named.c.name == sessions.c.delegated_post)
+        .scalar_subquery()
+    )
+    post_id = case((sessions.c.delegated_by.is_(None), agents.c.post_id), else_=sub_agents)
     query = (
-        select(post_versions.c.definition, agents.c.overrides)
+        select(
+            posts.c.version, post_versions.c.definition, agents.c.overrides, sessions.c.delegated_by
+        )
         .select_from(sessions)
         .join(agents, agents.c.id == sessions.c.agent_id)
-        .join(posts, posts.c.id == agents.c.post_id)
+        .join(posts, posts.c.id == post_id)
         .join(post_versions, newest_version())
         .where(sessions.c.id == session_id)
     )
     row = conn.execute(query).one_or_none()
-    return None if row is None else (definition_of(row.definition), overrides_of(row.overrides))
+    if row is None:
+        return None
+    overrides = overrides_of(row.overrides) if row.delegated_by is None else Overrides()
+    return replace(definition_of(row.definition), version=row.version), overrides
 
 
-# --- approvals ------------------------------------------------------------------------------------
+def names_for(conn: Connection, session_id: str) -> list[str]:
+    """The names of the posts in a session's tenant, the oldest first; none without the session."""
+    query = (
+        select(posts.c.name)
+        .join(sessions, sessions.c.tenant_id == posts.c.tenant_id)
+        .where(sessions.c.id == session_id)
+        .order_by(posts.c.id)
+        .limit(MOST_NAMES)
+    )
+    return list(conn.scalars(query))
+
 
 # --- rows into values, and back -------------------------------------------------------------------
 

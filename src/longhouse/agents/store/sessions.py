@@ -1,15 +1,28 @@
 """The statements on sessions and on the approvals that wait in them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from longhouse.agents.models import (
     AgentId,
     Approval,
+    Delegation,
+    Lineage,
     Session,
     SessionId,
     agents,
@@ -24,6 +37,20 @@ from longhouse.protocol.events import AgentState, Todo, Usage
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _todos = msgspec.json.Decoder(tuple[Todo, ...])
 _arguments = msgspec.json.Decoder(dict[str, Any])
+
+# That the call is set is said for the index, which has only such rows.
+_USAGE_BELOW = text("""
+    WITH RECURSIVE below (root, id) AS (
+        SELECT delegated_by, id FROM sessions
+            WHERE delegated_by IN :ids AND delegated_call IS NOT NULL
+        UNION ALL
+        SELECT b.root, s.id FROM below AS b
+            JOIN sessions AS s ON s.delegated_by = b.id AND s.delegated_call IS NOT NULL
+    )
+    SELECT b.root AS root, SUM(s.input_tokens) AS input, SUM(s.output_tokens) AS output,
+        SUM(s.cached_tokens) AS cached, SUM(s.reasoning_tokens) AS reasoning
+    FROM below AS b JOIN sessions AS s ON s.id = b.id GROUP BY b.root
+""").bindparams(bindparam("ids", expanding=True))
 
 
 def add(
@@ -73,27 +100,30 @@ def find(
 ) -> Session | None:
     """A session of this agent with the approvals it waits for."""
     query = _sessions(tenant_id).where(sessions.c.id == session_id, sessions.c.agent_id == agent_id)
-    row = conn.execute(query).one_or_none()
-    if row is None:
-        return None
     waiting = pending_approvals(conn, tenant_id, approvals.c.session_id == session_id)
-    return _session(row, tuple(waiting))
+    return next(iter(_whole(conn, query, waiting)), None)
 
 
 def list_page(
     conn: Connection, tenant_id: TenantId, *, agent_id: AgentId, after: str | None, limit: int
 ) -> Page[Session]:
-    """Sessions of an agent, the newest first."""
-    query = _sessions(tenant_id).where(sessions.c.agent_id == agent_id)
+    """The sessions that people have with an agent, the newest first."""
+    query = _sessions(tenant_id).where(
+        sessions.c.agent_id == agent_id, sessions.c.delegated_by.is_(None)
+    )
     query = query.order_by(sessions.c.id.desc()).limit(limit + 1)
     if after is not None:
         query = query.where(sessions.c.id < after)
     waiting = pending_approvals(conn, tenant_id, approvals.c.agent_id == agent_id)
-    found = [
-        _session(row, tuple(one for one in waiting if one.session_id == row.id))
-        for row in conn.execute(query)
-    ]
-    return page(found, limit)
+    return page(_whole(conn, query, waiting), limit)
+
+
+def sub_agents(conn: Connection, tenant_id: TenantId, session_id: SessionId) -> list[Session]:
+    """The sessions of the sub-agents that a session sent out itself, in that order."""
+    query = _sessions(tenant_id).where(
+        sessions.c.delegated_by == session_id, sessions.c.delegated_call.is_not(None)
+    )
+    return _whole(conn, query.order_by(sessions.c.created_at, sessions.c.id), ())
 
 
 # --- approvals ------------------------------------------------------------------------------------
@@ -128,6 +158,35 @@ def _sessions(tenant_id: TenantId) -> Select[*tuple[object, ...]]:
     return select(sessions).where(sessions.c.tenant_id == tenant_id)
 
 
+def _whole(
+    conn: Connection, query: Select[*tuple[object, ...]], waiting: Sequence[Approval]
+) -> list[Session]:
+    """Sessions with what waits in them, and what all below them used."""
+    found = conn.execute(query).all()
+    below = _usage_below(conn, [row.id for row in found])
+    return [
+        replace(
+            _session(row, tuple(one for one in waiting if one.session_id == row.id)),
+            sub_agents_usage=below.get(row.id, Usage()),
+        )
+        for row in found
+    ]
+
+
+def _usage_below(conn: Connection, session_ids: Sequence[str]) -> dict[str, Usage]:
+    """What the sub-agents of each session used, and theirs."""
+    rows = conn.execute(_USAGE_BELOW, {"ids": list(session_ids)}) if session_ids else ()
+    return {
+        row.root: Usage(
+            input=int(row.input),
+            output=int(row.output),
+            cached=int(row.cached),
+            reasoning=int(row.reasoning),
+        )
+        for row in rows
+    }
+
+
 def _session(row: Row[*tuple[object, ...]], waiting: Sequence[Approval]) -> Session:
     return Session(
         id=SessionId(row.id),
@@ -147,8 +206,26 @@ def _session(row: Row[*tuple[object, ...]], waiting: Sequence[Approval]) -> Sess
         ),
         created_at=row.created_at,
         updated_at=row.updated_at,
+        delegation=_delegation(row),
+        lineage=_lineage(row),
         approvals=tuple(waiting),
     )
+
+
+def _delegation(row: Row[*tuple[object, ...]]) -> Delegation | None:
+    if row.delegated_by is None:
+        return None
+    return Delegation(
+        session_id=SessionId(row.delegated_by),
+        call_id=row.delegated_call,
+        post_name=row.delegated_post,
+    )
+
+
+def _lineage(row: Row[*tuple[object, ...]]) -> Lineage | None:
+    if row.forked_from is None:
+        return None
+    return Lineage(session_id=SessionId(row.forked_from), after=row.forked_after)
 
 
 def _approval(row: Row[*tuple[object, ...]]) -> Approval:

@@ -5,11 +5,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from longhouse.agents.models import TITLE_CHARACTERS, Approval, Session
+from longhouse.agents.models import TITLE_CHARACTERS, Approval, Delegation, Session
+from longhouse.agents.views.attachments import AttachmentBody
 from longhouse.agents.views.base import Words
 from longhouse.kit.api import Body
 from longhouse.kit.db.tables import JsonDocument
-from longhouse.protocol.events import AgentState, Channel, TodoStatus
+from longhouse.protocol.events import AgentState, Channel, TodoStatus, Usage
+from longhouse.runtime.attachments import MOST_OF_A_MESSAGE
 
 MESSAGE_CHARACTERS = 500_000
 
@@ -53,10 +55,25 @@ class ApprovalList(BaseModel):
 class UsageView(BaseModel):
     """Tokens of a session."""
 
-    input: int
-    output: int
-    cached: int = Field(description="The part of `input` read from a vendor's cache.")
-    reasoning: int = Field(description="The part of `output` that was thinking.")
+    input: int = 0
+    output: int = 0
+    cached: int = Field(0, description="The part of `input` read from a vendor's cache.")
+    reasoning: int = Field(0, description="The part of `output` that was thinking.")
+
+
+class DelegationView(BaseModel):
+    """What a sub-agent's session works for."""
+
+    session_id: str
+    call_id: str = Field(description="The call of that session that waits for its answer.")
+    post: str = Field(description="Name of the sub-agent's post.")
+
+
+class LineageView(BaseModel):
+    """What a fork was made from."""
+
+    session_id: str = Field(description="It may be gone.")
+    after: int = Field(description="Number of the last event they share.")
 
 
 class SessionView(BaseModel):
@@ -72,8 +89,19 @@ class SessionView(BaseModel):
     todos: list[TodoView]
     approvals: list[ApprovalView]
     usage: UsageView
+    sub_agents_usage: UsageView = Field(
+        UsageView(), description="Of all its sub-agents and theirs, on top of `usage`."
+    )
+    delegated_by: DelegationView | None = Field(None, description="Of a sub-agent's session.")
+    forked_from: LineageView | None = Field(None, description="Of a fork.")
     created_at: datetime
     updated_at: datetime
+
+
+class SubAgentList(BaseModel):
+    """The sessions of a session's sub-agents, the oldest first."""
+
+    items: list[SessionView]
 
 
 class SessionPage(BaseModel):
@@ -147,12 +175,11 @@ def session_view(session: Session) -> SessionView:
             TodoView(id=todo.id, title=todo.title, status=todo.status) for todo in session.todos
         ],
         approvals=[approval_view(one) for one in session.approvals],
-        usage=UsageView(
-            input=session.usage.input,
-            output=session.usage.output,
-            cached=session.usage.cached,
-            reasoning=session.usage.reasoning,
-        ),
+        usage=_usage_view(session.usage),
+        sub_agents_usage=_usage_view(session.sub_agents_usage),
+        delegated_by=session.delegation and _delegation_view(session.delegation),
+        forked_from=session.lineage
+        and LineageView(session_id=session.lineage.session_id, after=session.lineage.after),
         created_at=session.created_at,
         updated_at=session.updated_at,
     )
@@ -168,6 +195,18 @@ def approval_view(approval: Approval) -> ApprovalView:
         call_id=approval.call_id,
         name=approval.name,
         arguments=arguments,
+def _usage_view(usage: Usage) -> UsageView:
+    return UsageView(
+        input=usage.input, output=usage.output, cached=usage.cached, reasoning=usage.reasoning
+    )
+
+
+def _delegation_view(delegation: Delegation) -> DelegationView:
+    return DelegationView(
+        session_id=delegation.session_id, call_id=delegation.call_id, post=delegation.post_name
+    )
+
+
         reason=approval.reason,
         preview=approval.preview,
         requested_at=approval.requested_at,
