@@ -74,8 +74,6 @@ async def get_session(
     return session_view(await sessions.get(principal, agent_id, session_id))
 
 
-@router.post(SESSION + "/messages", status_code=202)
-async def send_message(
 @router.get(SESSION + "/sub-agents")
 async def list_sub_agents(
     agent_id: str, session_id: str, principal: CurrentPrincipal, sessions: CurrentSessions
@@ -85,6 +83,8 @@ async def list_sub_agents(
     return SubAgentList(items=[session_view(session) for session in found])
 
 
+@router.post(SESSION + "/messages", status_code=202)
+async def send_message(
     agent_id: str,
     session_id: str,
     body: MessageBody,
