@@ -101,7 +101,7 @@ async def test_wanting_more_than_the_role_gives_is_told(house: House) -> None:
 
     with pytest.raises(ScopeMissing) as refusal:
         viewer.require("agents:write")
-    await house.identity.refusals.record_scope(refusal.value)
+    await house.identity.refusals.record_refused(refusal.value)
 
     (refused,) = await entries(house, "scope.used")
     assert refused.target == "agents:write"

@@ -169,6 +169,20 @@ class Client:
         """Read something that is no JSON."""
         return await self._call("GET", path, params=params)
 
+    async def chunks(self, path: str, **params: str | int) -> AsyncGenerator[bytes, None]:
+        """Read something long that is no JSON, piece by piece."""
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
+        )
+        async with self._request(
+            "GET", f"{API_PATH}{path}", headers={}, timeout=timeout, params=params
+        ) as answer:
+            try:
+                async for chunk in answer.content.iter_any():
+                    yield chunk
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise ServerUnreachable(self.server, _reason(error)) from error
+
     async def info(self, *, within: float) -> Info:
         """What runs at the address; `within`: seconds to wait for the answer."""
         return self._decode(await self._call("GET", "/info", root="", within=within), Info)

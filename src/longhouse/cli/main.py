@@ -45,6 +45,7 @@ COMMANDS = (
     Command("agents", "agents:app", "Agents: who works here, what they changed."),
     Command("posts", "posts:app", "Posts: the roles that agents follow."),
     Command("chat", "chat:chat", "Talk with an agent, watch it work, decide what it may do."),
+    Command("audit", "audit:app", "Audit: who did what, and whether it still says so."),
     Command("mcp", "mcp:mcp", "Offer your agents to another program, as an MCP server."),
     Command("version", "main:version", "Print the version."),
 )

@@ -184,6 +184,27 @@ class Committed(Model, frozen=True, kw_only=True):
     files: int
 
 
+class AuditActor(Model, frozen=True, kw_only=True):
+    """Who did something, and where they were."""
+
+    kind: str
+    id: str | None = None
+    address: str = ""
+    request_id: str = ""
+
+
+class AuditEntry(Model, frozen=True, kw_only=True):
+    """Who did what to what, when, with what outcome."""
+
+    id: str
+    at: datetime
+    actor: AuditActor
+    action: str
+    target: str = ""
+    outcome: str
+    reason: str | None = None
+
+
 class Info(Model, frozen=True, kw_only=True):
     """What runs at an address."""
 

@@ -19,7 +19,7 @@ from longhouse.identity.models import (
     User,
     UserId,
 )
-from longhouse.kit.errors import Forbidden, NotFound
+from longhouse.kit.errors import Forbidden, Json, NotFound
 
 CREDENTIALS_TOPIC = "credentials"
 """The bus topic that rings when any login or key has ended or stands for less than before."""
@@ -79,6 +79,11 @@ class Caller:
             request_id=self.origin.request_id,
         )
 
+    def require_admin(self) -> None:
+        """Raise `AdminsOnly` unless this caller may do everything on this server."""
+        if self.role is not SystemRole.ADMIN:
+            raise AdminsOnly(self)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal(Caller):
@@ -98,19 +103,44 @@ class Principal(Caller):
             raise ScopeMissing(self, scope)
 
 
-class ScopeMissing(Forbidden):
-    """A principal whose role does not reach; the server writes the refusal to the audit."""
+class NotAllowed(Forbidden):
+    """A known caller who may not do this; the server writes the refusal to the audit."""
+
+    def __init__(
+        self, caller: Caller, detail: str, *, wanted: str, hint: str, **fields: Json
+    ) -> None:
+        super().__init__(detail, hint=hint, **fields)
+        self.caller = caller
+        self.wanted = wanted  # what the audit says that they wanted
+
+
+class ScopeMissing(NotAllowed):
+    """A principal whose role in the tenant does not reach."""
 
     code = "scope-missing"
 
     def __init__(self, principal: Principal, scope: str) -> None:
         super().__init__(
+            principal,
             f"Your role {principal.tenant_role} in this tenant does not include {scope}.",
+            wanted=scope,
             hint="Ask an owner or admin of the tenant for a role that does.",
             scope=scope,
         )
-        self.principal = principal
-        self.scope = scope
+
+
+class AdminsOnly(NotAllowed):
+    """What only admins of the server may do."""
+
+    code = "admins-only"
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(
+            caller,
+            "Only admins of this server may do that.",
+            wanted="server:admin",
+            hint="Ask one of them.",
+        )
 
 
 class NoSuchTenant(NotFound):

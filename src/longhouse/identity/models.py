@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NewType
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    UniqueConstraint,
 )
 
 from longhouse.kit.db.tables import UtcDateTime, metadata
@@ -70,6 +72,8 @@ class ActorKind(StrEnum):
     """Who did something, as the audit tells it."""
 
     USER = "user"  # a signed-in person
+    KEY = "key"  # a program with an API key
+    NETWORK = "network"  # a program on a network the operator trusts
     ANONYMOUS = "anonymous"  # somebody who was not signed in (yet)
     SYSTEM = "system"  # the server itself or its command line
 
@@ -194,9 +198,23 @@ audit_entries = Table(
     Column("after_digest", String, nullable=True),
     Column("address", String, nullable=False),
     Column("request_id", String, nullable=False),
-    Index("audit_entries_by_tenant", "tenant_id", "id"),
+    # Its place in a chain of hashes, see `audit`: each entry's covers the one before it.
+    Column("chain", String, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", String, nullable=False),
+    UniqueConstraint("chain", "seq"),
+    Index("audit_entries_by_chain", "chain", "id"),
     _one_of("actor_kind", ActorKind),
     _one_of("outcome", Outcome),
+)
+
+audit_chains = Table(
+    "audit_chains",
+    metadata,
+    Column("name", String, primary_key=True),
+    # The newest entry: what is missing at the end shows, too.
+    Column("last_seq", BigInteger, nullable=False),
+    Column("last_hash", String, nullable=False),
 )
 
 
@@ -265,7 +283,7 @@ SYSTEM = Actor(kind=ActorKind.SYSTEM, id=None)
 class AuditEntry:
     """Who did what to what, when, from where, with what outcome."""
 
-    id: str
+    id: str  # sorts by time
     at: datetime
     tenant_id: str | None
     actor: Actor

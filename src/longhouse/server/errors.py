@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
 
 from longhouse.identity.api.base import identity_of
-from longhouse.identity.auth import ScopeMissing
+from longhouse.identity.auth import NotAllowed
 from longhouse.kit.errors import (
     TYPE_PREFIX,
     BadRequest,
@@ -99,8 +99,8 @@ def problem_response(error: LonghouseError, *, request_id: str | None) -> Respon
 
 async def _answer_own(request: Request, error: Exception) -> Response:
     assert isinstance(error, LonghouseError)
-    if isinstance(error, ScopeMissing):
-        await identity_of(request).refusals.record_scope(error)
+    if isinstance(error, NotAllowed):
+        await identity_of(request).refusals.record_refused(error)
     return problem_response(error, request_id=_request_id(request))
 
 

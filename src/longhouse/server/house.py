@@ -7,7 +7,7 @@ house to `app.build_app`. Importing this module makes nothing.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -29,9 +29,11 @@ from longhouse.agents.workspaces import Workspaces
 from longhouse.fleet.node import Node
 from longhouse.fleet.service import RunExecutor
 from longhouse.identity.accounts import NewUser
+from longhouse.identity.chain import Head
 from longhouse.identity.models import TenantId, User
 from longhouse.identity.passwords import Passwords
-from longhouse.identity.service import first_run
+from longhouse.identity.service import audit_log, first_run
+from longhouse.identity.service.audit_log import Verified
 from longhouse.identity.service.identity import Identity, make_identity
 from longhouse.identity.service.issuing import Lifetimes
 from longhouse.identity.service.liveness import Liveness
@@ -41,7 +43,7 @@ from longhouse.kit.bus.base import Bus
 from longhouse.kit.bus.choose import default_bus_url, opened_bus
 from longhouse.kit.clock import Clock, SystemClock
 from longhouse.kit.db.database import Database, open_database
-from longhouse.kit.db.migrate import upgrade
+from longhouse.kit.db.migrate import require_current, upgrade
 from longhouse.kit.settings import Duty, Settings
 from longhouse.runtime.mcp.file import read_servers
 from longhouse.runtime.mcp.server import McpServer
@@ -229,6 +231,19 @@ async def create_admin(settings: Settings, new: NewUser) -> User:
     clock = SystemClock()
     async with opened_database(settings, clock) as database:
         return await first_run.create_admin(database, new, clock=clock, tenant_made=furnish_tenant)
+
+
+async def verify_audit(settings: Settings, *, known: Sequence[Head] = ()) -> Verified:
+    """Check the audit's chains, whether or not a server is running: for the command line.
+
+    It changes nothing and needs no key. Raises `Misconfigured` for the tables of another version.
+    """
+    database = await open_database(settings.database_url)
+    try:
+        await require_current(database)
+        return await audit_log.verify(database, known=known)
+    finally:
+        await database.close()
 
 
 def furnish_tenant(conn: Connection, tenant_id: TenantId, now: datetime) -> None:

@@ -6,7 +6,7 @@
 from fastapi import APIRouter
 
 from longhouse.agents.api import agents, posts, sessions
-from longhouse.identity.api import first_run, logins
+from longhouse.identity.api import audit, first_run, logins
 from longhouse.server import health
 from longhouse.server.alias import alias_router
 from longhouse.server.aliases import ALIASES
@@ -20,6 +20,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     *OF_EVERY_PROCESS,
     (API, first_run.router),
     (API, logins.router),
+    (API, audit.router),
     (API, posts.router),
     (API, agents.router),
     (API, sessions.router),

@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 from longhouse.identity.passwords import Passwords
+from longhouse.identity.service.audit_log import AuditLog
 from longhouse.identity.service.authentication import Authentication
 from longhouse.identity.service.first_run import FirstRun, TenantMade
 from longhouse.identity.service.issuing import Issuer, Lifetimes
@@ -24,6 +25,7 @@ from longhouse.kit.keys import Keys
 class Identity:
     """The services of this room."""
 
+    audit_log: AuditLog
     authentication: Authentication
     first_run: FirstRun
     liveness: Liveness
@@ -51,6 +53,7 @@ def make_identity(
     issuer = Issuer(tokens=tokens, lifetimes=lifetimes, clock=clock)
     refusals = Refusals(database=database, clock=clock)
     return Identity(
+        audit_log=AuditLog(database=database),
         authentication=Authentication(
             database=database, clock=clock, tokens=tokens, refusals=refusals
         ),

@@ -1,7 +1,7 @@
 """What was refused is written to the audit, in a write of its own: nothing else has changed."""
 
 from longhouse.identity import audit
-from longhouse.identity.auth import ScopeMissing
+from longhouse.identity.auth import NotAllowed, Principal
 from longhouse.identity.models import Actor, Outcome, TenantId
 from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
@@ -38,13 +38,13 @@ class Refusals:
             )
         )
 
-    async def record_scope(self, refusal: ScopeMissing) -> None:
-        """Write that somebody wanted what their role does not reach."""
-        principal = refusal.principal
+    async def record_refused(self, refusal: NotAllowed) -> None:
+        """Write that somebody wanted what they may not."""
+        caller = refusal.caller
         await self.record(
-            principal.actor,
+            caller.actor,
             action="scope.used",
-            target=refusal.scope,
-            reason=f"role {principal.tenant_role}",
-            tenant_id=principal.tenant_id,
+            target=refusal.wanted,
+            reason=refusal.detail,
+            tenant_id=caller.tenant_id if isinstance(caller, Principal) else None,
         )

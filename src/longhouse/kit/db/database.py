@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
-from longhouse.kit.db import sqlite
+from longhouse.kit.db import closing, sqlite
 from longhouse.kit.db.group_commit import DatabaseClosed, GroupCommit
 from longhouse.kit.db.readers import Readers
 from longhouse.kit.db.tables import write_json
@@ -105,7 +105,7 @@ class Database:
         PostgreSQL refuses the transaction, so it touches nothing but the database. On SQLite a
         cancelled caller does not undo it.
         """
-        return await self._runner.write(work)
+        return await self._runner.write(lambda conn: closing.run_whole(conn, work))
 
     async def alter(self, work: Callable[[Connection], T]) -> T:
         """Call `work(connection)` in one transaction that may change tables (for `migrate`).

@@ -47,6 +47,17 @@ async def upgrade(database: Database) -> None:
     await database.alter(lambda connection: _upgrade(connection, known))
 
 
+async def require_current(database: Database) -> None:
+    """Raises `Misconfigured` unless the tables are those of this version; changes nothing."""
+    known = revisions()
+    revision = await database.read(current_revision)
+    if not _is_current(revision, known):
+        raise Misconfigured(
+            f"The database is at step {revision or 'none'}, and this version needs {known[-1]}.",
+            hint="Start the server once with this version: it brings the tables up to date.",
+        )
+
+
 def current_revision(connection: Connection) -> str | None:
     """The last step applied to this database; None when it is empty."""
     if not inspect(connection).has_table("alembic_version"):
