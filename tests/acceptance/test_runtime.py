@@ -50,9 +50,6 @@ from longhouse.runtime.agent import (
     Agent,
     AgentExists,
     AlreadyDecided,
-    NoSuchSnapshot,
-    NotForkable,
-    SnapshotExists,
     Unanswered,
 )
 from longhouse.runtime.delegation import DEEPEST, sub_agent_id
@@ -86,6 +83,11 @@ from longhouse.runtime.models.scripted import (
     malformed,
     say,
     think,
+)
+from longhouse.runtime.moments import (
+    NoSuchSnapshot,
+    NotForkable,
+    SnapshotExists,
 )
 from longhouse.runtime.posts import (
     DEFAULT_TOOLS,

@@ -31,13 +31,8 @@ from longhouse.runtime.agent import (
     Agent,
     AgentExists,
     AlreadyDecided,
-    Moment,
     NoSuchApproval,
     NoSuchSchedule,
-    NoSuchSnapshot,
-    NotForkable,
-    SnapshotExists,
-    Status,
     Unanswered,
 )
 from longhouse.runtime.hooks import Allow, Ask, Change, Deny, Hook, ModelUse, Supply, ToolUse
@@ -65,6 +60,13 @@ from longhouse.runtime.models.fixed import FixedModels
 from longhouse.runtime.models.scripted import ScriptedModel
 from longhouse.runtime.posts import (
     DEFAULT_TOOLS,
+from longhouse.runtime.moments import (
+    Moment,
+    NoSuchSnapshot,
+    NotForkable,
+    SnapshotExists,
+    Status,
+)
     Limits,
     Mode,
     Permissions,

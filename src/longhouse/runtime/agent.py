@@ -19,9 +19,7 @@ from longhouse.kit.errors import Conflict, InvalidInput, NotFound
 from longhouse.kit.ids import new_id
 from longhouse.protocol.events import (
     CHANNELS,
-    AgentForked,
     AgentState,
-    Body,
     Channel,
     Delta,
     Done,
@@ -33,37 +31,40 @@ from longhouse.protocol.events import (
     JsonObject,
     MessageReceived,
     PermissionDecided,
-    PermissionRequired,
     ScheduleCancelled,
     ScheduleSet,
     SnapshotTaken,
-    StateChanged,
     StepStarted,
     Text,
     Todo,
-    Usage,
     When,
     types_on,
 )
 from longhouse.runtime.answers import fits_of, schema_of
 from longhouse.runtime.attachments import Attachment, blobs_of, check_sizes
-from longhouse.runtime.context import Context
 from longhouse.runtime.journals.base import (
     DuplicateKey,
-    check_point,
     microseconds,
 )
 from longhouse.runtime.ledger import draft
 from longhouse.runtime.life import Life
 from longhouse.runtime.listeners import Listener
-from longhouse.runtime.model import Message
+from longhouse.runtime.moments import (
+    Moment,
+    SnapshotExists,
+    Status,
+    beginning_of_fork,
+    moment_of,
+    number_of,
+    snapshot_of,
+    status_of,
+)
 from longhouse.runtime.schedules import Schedule, check, due_by_time, firing
 from longhouse.runtime.subscribe import subscribe
 from longhouse.runtime.tasks import ended
 from longhouse.runtime.tools.base import explain
 
 LONGEST_ID = 512  # characters of an agent id
-LONGEST_NAME = 128  # characters of a snapshot's name
 
 
 class NoSuchApproval(NotFound):
@@ -87,13 +88,6 @@ class Unanswered(Conflict):
     title = "The message was not answered"
 
 
-class NotForkable(Conflict):
-    """There is no safe point here: a tool call is open, or an answer half told."""
-
-    code = "not-forkable"
-    title = "The agent cannot be forked here"
-
-
 class AgentExists(Conflict):
     """There is an agent of that id; nothing was changed."""
 
@@ -101,53 +95,11 @@ class AgentExists(Conflict):
     title = "There is an agent of that id"
 
 
-class SnapshotExists(Conflict):
-    """The agent has a snapshot of that name; nothing was changed."""
-
-    code = "snapshot-exists"
-    title = "There is a snapshot of that name"
-
-
-class NoSuchSnapshot(NotFound):
-    """The agent has no snapshot of that name."""
-
-    code = "no-such-snapshot"
-    title = "No such snapshot"
-
-
 class NoSuchSchedule(NotFound):
     """The agent has no schedule of that name."""
 
     code = "no-such-schedule"
     title = "No such schedule"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Status:
-    """An agent at a glance."""
-
-    agent_id: str
-    post: str
-    metadata: JsonObject
-    state: AgentState
-    turn: int
-    step: int
-    seq: int
-    todos: tuple[Todo, ...]
-    approvals: tuple[PermissionRequired, ...]  # what waits for a person
-    usage: Usage
-    done: Done | None  # how the last turn ended
-    lineage: tuple[AgentForked, ...]  # the forks it comes from, the oldest first
-    snapshots: dict[str, int]  # name -> number
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Moment:
-    """An agent as it was after some event. Looking at it changes nothing."""
-
-    status: Status
-    messages: tuple[Message, ...]  # what the model had been told, and said
-    forkable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +267,7 @@ class Agent:
     async def status(self) -> Status:
         """Where the agent stands."""
         ledger = await self._life.ledger()
-        return _status(self.id, ledger.context)
+        return status_of(self.id, ledger.context)
 
     async def todos(self) -> tuple[Todo, ...]:
         """The agent's plan."""
@@ -326,17 +278,12 @@ class Agent:
 
         Raises `NotForkable` in the middle of a tool call, `SnapshotExists`.
         """
-        if not name.strip() or len(name) > LONGEST_NAME or not name.isprintable():
-            raise InvalidInput(
-                f"{name[:40]!r} cannot be a snapshot's name.",
-                hint=f"Use 1 to {LONGEST_NAME} printable characters.",
-            )
         ledger = await self._life.ledger()
-        taken = SnapshotTaken(name=name, at=self._safe_point(ledger.context, None))
+        taken = snapshot_of(self.id, ledger.context, name)
         try:
             await ledger.post(taken)
         except DuplicateKey:
-            raise SnapshotExists(f"Agent {self.id!r} has a snapshot {name!r} already.") from None
+            raise SnapshotExists(self.id, name) from None
         return taken
 
     async def fork(
@@ -358,14 +305,10 @@ class Agent:
         agent_id = new_id("agent") if id is None else id
         check_agent_id(agent_id)
         context = (await self._life.ledger()).context
-        forked = AgentForked(
-            agent_id=agent_id,
-            parent=self.id,
-            at=self._safe_point(context, at),
-            snapshot=at if isinstance(at, str) else "",
-            metadata={**context.metadata, **(metadata or {})},
+        forked, bodies = beginning_of_fork(
+            agent_id, self.id, context, at=at, metadata=metadata or {}
         )
-        drafts = [Draft(body) for body in (forked, *self._closing(context, forked.at))]
+        drafts = [Draft(body) for body in bodies]
         if not await self._journal.fork(self.id, agent_id, drafts, at=forked.at):
             raise AgentExists(f"There is an agent {agent_id!r} already.")
         return await self._opener(agent_id)
@@ -375,14 +318,8 @@ class Agent:
 
         Raises `NoSuchPoint`, `NoSuchSnapshot`.
         """
-        seq = self._number((await self._life.ledger()).context, point)
-        past = Context()
-        past.apply(await self._journal.read(self.id, limit=seq))
-        return Moment(
-            status=_status(self.id, past),
-            messages=tuple(past.messages),
-            forkable=past.point(seq).safe,
-        )
+        seq = number_of(self.id, (await self._life.ledger()).context, point)
+        return moment_of(self.id, await self._journal.read(self.id, limit=seq))
 
     async def schedule(self, name: str, when: When, text: str = "") -> None:
         """From now on, give the agent a message at a time, in periods or after so many steps.
@@ -475,41 +412,6 @@ class Agent:
         """End as failed a turn that nobody could finish, so that the agent can be used again."""
         await self._life.give_up(problem)
 
-    def _number(self, context: Context, at: int | str | None) -> int:
-        """The event's number that a caller means."""
-        if at is None:
-            return context.seq
-        if isinstance(at, str):
-            if at not in context.snapshots:
-                known = ", ".join(context.snapshots) or "none"
-                raise NoSuchSnapshot(f"There is no snapshot {at!r}.", hint=f"Snapshots: {known}.")
-            return context.snapshots[at]
-        check_point(self.id, at, context.seq)
-        return at
-
-    def _safe_point(self, context: Context, at: int | str | None) -> int:
-        seq = self._number(context, at)
-        if context.point(seq).safe:
-            return seq
-        before = context.safe_before(seq)
-        raise NotForkable(
-            f"After event {seq} a tool call is open, or an answer is half told: a fork could "
-            "neither finish it nor know whether it happened.",
-            hint=f"Fork after event {before}, the last safe point before it, or wait until the "
-            "call has its result.",
-        )
-
-    def _closing(self, context: Context, at: int) -> list[Body]:
-        """What ends, in the fork, the turn that was open when it was forked."""
-        point = context.point(at)
-        bodies: list[Body] = []
-        if point.turn:
-            detail = f"Forked from {self.id}."
-            bodies.append(Done(reason=DoneReason.INTERRUPTED, turn=point.turn, detail=detail))
-        if point.state is not AgentState.READY:
-            bodies.append(StateChanged(before=point.state, after=AgentState.READY))
-        return bodies
-
     async def _receive(self, message: MessageReceived, attachments: Sequence[Attachment]) -> None:
         if not message.text.strip() and not attachments:
             raise InvalidInput("The message is empty.", hint="Say what the agent should do.")
@@ -548,24 +450,6 @@ def check_agent_id(agent_id: str) -> None:
             f"{agent_id[:40]!r} cannot be an agent's id.",
             hint=f"Use 1 to {LONGEST_ID} printable characters.",
         )
-
-
-def _status(agent_id: str, context: Context) -> Status:
-    return Status(
-        agent_id=agent_id,
-        post=context.post,
-        metadata=context.metadata,
-        state=context.state,
-        turn=context.turn,
-        step=context.step,
-        seq=context.seq,
-        todos=context.todos,
-        approvals=tuple(context.approvals()),
-        usage=context.usage,
-        done=context.done,
-        lineage=context.lineage,
-        snapshots=dict(context.snapshots),
-    )
 
 
 _OF_ANSWERS = ("message", "step_started", "text", "interrupt_requested", "done")
