@@ -35,12 +35,14 @@ from longhouse.runtime.agent import (
     NoSuchSchedule,
     Unanswered,
 )
+from longhouse.runtime.attachments import Attachment, AttachmentTooLarge, NotAttachable
 from longhouse.runtime.hooks import Allow, Ask, Change, Deny, Hook, ModelUse, Supply, ToolUse
 from longhouse.runtime.journals.base import Fenced, Journal, NoSuchPoint, UnknownAgent
 from longhouse.runtime.journals.memory import MemoryJournal
 from longhouse.runtime.journals.sqlite import SQLiteJournal
 from longhouse.runtime.mcp.server import McpServer
 from longhouse.runtime.model import (
+    FilesRefused,
     Model,
     ModelDenied,
     ModelError,
@@ -58,8 +60,6 @@ from longhouse.runtime.models.environment import (
 )
 from longhouse.runtime.models.fixed import FixedModels
 from longhouse.runtime.models.scripted import ScriptedModel
-from longhouse.runtime.posts import (
-    DEFAULT_TOOLS,
 from longhouse.runtime.moments import (
     Moment,
     NoSuchSnapshot,
@@ -67,6 +67,8 @@ from longhouse.runtime.moments import (
     SnapshotExists,
     Status,
 )
+from longhouse.runtime.posts import (
+    DEFAULT_TOOLS,
     Limits,
     Mode,
     Permissions,
@@ -91,6 +93,8 @@ __all__ = [
     "AlreadyDecided",
     "Ask",
     "At",
+    "Attachment",
+    "AttachmentTooLarge",
     "Change",
     "Channel",
     "Choice",
@@ -106,6 +110,7 @@ __all__ = [
     "Every",
     "EverySteps",
     "Fenced",
+    "FilesRefused",
     "FixedModels",
     "Hook",
     "Journal",
@@ -130,6 +135,7 @@ __all__ = [
     "NoSuchSchedule",
     "NoSuchSnapshot",
     "NotARoom",
+    "NotAttachable",
     "NotForkable",
     "Outcome",
     "Permissions",
