@@ -11,6 +11,7 @@ export default defineConfig({
           name: "pages",
           include: ["src/**/*.test.tsx"],
           environment: "jsdom",
+          restoreMocks: true,
           setupFiles: ["dev/testing/browser.ts"],
           // A page is loaded, drawn and asked several times on a machine that has other work.
           testTimeout: 30_000,

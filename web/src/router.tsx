@@ -8,6 +8,7 @@ import {
   redirect,
 } from "@tanstack/react-router";
 import type { Agent } from "./api/types";
+import { auditSearch } from "./audit/search";
 import { safeNext } from "./auth/link";
 import { getAuth } from "./auth/state";
 import { Broken, NotFound, Waiting } from "./shell/fallbacks";
@@ -145,6 +146,13 @@ const account = createRoute({
   component: lazyRouteComponent(() => import("./account/AccountPage"), "AccountPage"),
 });
 
+const audit = createRoute({
+  getParentRoute: () => settings,
+  path: "/audit",
+  validateSearch: auditSearch,
+  component: lazyRouteComponent(() => import("./audit/AuditPage"), "AuditPage"),
+});
+
 const health = createRoute({
   getParentRoute: () => settings,
   path: "/health",
@@ -158,7 +166,7 @@ export const router = createRouter({
     app.addChildren([
       ...[home, inbox, agents, newAgent, session, posts, newPost, post],
       agent.addChildren([agentSessions, agentSettings]),
-      settings.addChildren([settingsHome, account, health]),
+      settings.addChildren([settingsHome, account, audit, health]),
     ]),
   ]),
   defaultPreload: "intent",

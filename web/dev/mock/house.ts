@@ -3,6 +3,7 @@
  * routes of openapi.json from memory and plays one turn of `script.ts` for every message.
  */
 import { agentRoutes } from "./agents.ts";
+import { auditRoutes } from "./audit.ts";
 import { identityRoutes } from "./identity.ts";
 import { postRoutes } from "./posts.ts";
 import { serverRoutes } from "./server.ts";
@@ -23,6 +24,7 @@ export function house(pace = 18): House {
 
 export function routesOf(state: State): Routes {
   return {
+    ...auditRoutes(state),
     ...serverRoutes(state),
     ...identityRoutes(state),
     ...postRoutes(state),

@@ -13,6 +13,25 @@ export function seed(house: State): void {
   const text = "Make the failing test pass.";
   ada.add({ type: "message", message_id: "seed", text, sender: "admin" });
   void ada.play("seed", 1);
+  addHistory(house);
+}
+
+/** What the audit tells of the days before. */
+function addHistory(house: State): void {
+  const ago = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString();
+  const digest = "9f2c41d7e0aa5b3c".repeat(4);
+  house.addAuditEntry("tenant.created", "tenant_1", { at: ago(200), after_digest: digest });
+  house.addAuditEntry("login.created", "login_7", { at: ago(50) });
+  const anonymous = { kind: "anonymous" as const, id: null, address: "203.0.113.9" };
+  house.addAuditEntry("login.created", "admin", {
+    at: ago(49),
+    actor: { ...anonymous, request_id: "req_9" },
+    outcome: "refused",
+    reason: "wrong-credentials",
+  });
+  const changed = { before_digest: digest, after_digest: digest.replace(/9/g, "3") };
+  for (const agent of house.agents) house.addAuditEntry("agent.created", agent.id, { at: ago(5) });
+  house.addAuditEntry("agent.changed", house.agents[0]?.id ?? "", { at: ago(1), ...changed });
 }
 
 /** An agent with a conversation that holds every kind of row. */
@@ -30,6 +49,7 @@ export function addGallery(house: State): ScriptedSession {
     session.add({ type: "tool_call", step: 1, ...one, arguments: { path: `${outcome}.py` } });
     session.add({ type: "tool_end", ...one, outcome, content: "1 line" });
   }
+  addErrand(house, session);
   session.add({ type: "file_changed", path: "calculator.py", before: "a", after: "b" });
   session.add({ type: "file_changed", path: "notes.md", before: "a" });
   const message = "The model did not answer.";
@@ -48,6 +68,26 @@ export function addGallery(house: State): ScriptedSession {
   session.add({ type: "schedule_fired", name: "nightly", due: 0, firing: "f" });
   session.add({ type: "agent_forked", agent_id: "a", parent: "b", at: 3, snapshot: "before" });
   return session;
+}
+
+/** A call that sends out a sub-agent, which asks for something. */
+function addErrand(house: State, session: ScriptedSession): void {
+  const call = { call_id: "g-errand", name: "task_run" };
+  const prompt = "Find out what the tests say.";
+  session.add({ type: "tool_call", step: 1, ...call, arguments: { post: "Reader", prompt } });
+  session.add({ type: "tool_start", ...call });
+  const reason = "sub-agent of post Reader: mode: ask";
+  const command = "python -m pytest -q";
+  const asked = { call_id: "g-errand/c1", name: "bash_run", arguments: { command }, reason };
+  session.add({ type: "permission_required", ...asked, delegated_by: call.call_id });
+  const sub = house.addSubAgent(session, call.call_id, "Reader");
+  sub.add({ type: "message", message_id: call.call_id, text: prompt, sender: "" });
+  sub.add({ type: "step_started", turn: 1, step: 1, messages: [call.call_id] });
+  sub.add({ type: "text", step: 1, text: "I will **run** them." });
+  sub.add({ type: "tool_call", step: 1, call_id: "c1", name: "bash_run", arguments: { command } });
+  const own = { call_id: "c1", name: "bash_run", arguments: { command }, reason: "mode: ask" };
+  sub.add({ type: "permission_required", ...own });
+  sub.state = "waiting";
 }
 
 /** An agent with a conversation of this many events. */

@@ -28,6 +28,8 @@ export class ScriptedSession {
   usage = { input: 0, output: 0, cached: 0, reasoning: 0 };
   readonly events: Event[] = [];
   readonly created_at = now();
+  delegated_by: SessionView["delegated_by"] = null;
+  forked_from: SessionView["forked_from"] = null;
   readonly #house: State;
   readonly #followers = new Set<ReadableStreamDefaultController<Uint8Array>>();
   readonly #decisions = new Map<string, (decision: Decision) => void>();
@@ -43,12 +45,13 @@ export class ScriptedSession {
 
   view(): SessionView {
     const { id, title, state, turn, step, todos, approvals, usage, created_at } = this;
+    const { delegated_by, forked_from } = this;
     const last_seq = this.events.length;
     const updated_at = this.events.at(-1)?.time ?? created_at;
     const agent_id = this.agent.id;
     return {
       ...{ id, agent_id, title, state, turn, step, last_seq, todos, approvals, usage },
-      ...{ created_at, updated_at },
+      ...{ created_at, updated_at, delegated_by, forked_from },
     };
   }
 

@@ -11,7 +11,9 @@ export function sessionRoutes(house: State): Routes {
   const sessionOf = (path: Record<string, string>) => found(house.sessions, path.session_id);
   return {
     [`GET ${SESSIONS}`]: ({ path, query }: Call) => {
-      const mine = house.sessions.filter((session) => session.agent.id === path.agent_id);
+      const mine = house.sessions.filter(
+        (session) => session.agent.id === path.agent_id && !session.delegated_by,
+      );
       const { items, next } = page(mine, query);
       return { items: items.map((session) => session.view()), next };
     },
@@ -20,14 +22,26 @@ export function sessionRoutes(house: State): Routes {
       return answer(201, house.addSession(agent, body.title).view());
     },
     [`GET ${SESSION}`]: ({ path }: Call) => sessionOf(path).view(),
+    [`GET ${SESSION}/sub-agents`]: ({ path }: Call) => {
+      const parent = sessionOf(path).id;
+      const sent = house.sessions.filter((session) => session.delegated_by?.session_id === parent);
+      return { items: sent.map((session) => session.view()) };
+    },
     [`POST ${SESSION}/messages`]: ({ path, body }: Call<MessageBody>) => {
       const session = sessionOf(path);
       const message_id = body.message_id ?? house.id("message");
       session.title ||= body.text.slice(0, LONGEST_TITLE);
       const { text } = body;
-      const seq = session.add({ type: "message", message_id, text, sender: "admin" });
+      const attachments = (body.attachments ?? []).map((one) => house.keep(one));
+      const message = { type: "message", message_id, text, sender: "admin", attachments };
+      const seq = session.add(message);
       if (session.state === "ready") void session.play(message_id);
       return answer(202, { status: "queued", message_id, seq });
+    },
+    [`GET ${SESSION}/attachments/{digest}`]: ({ path }: Call) => {
+      const kept = house.attachments.get(path.digest ?? "");
+      if (!kept) throw new Refused(404, "not-found", "The session has no such attachment.");
+      return new Response(kept.bytes, { headers: { "Content-Type": kept.mediaType } });
     },
     [`GET ${SESSION}/events`]: ({ path, query }: Call) => {
       const { events } = sessionOf(path);

@@ -1,6 +1,8 @@
 /** What the scripted house knows: rows as the API shows them, and how to make more of them. */
 import type {
   AgentView,
+  AttachmentBody,
+  AuditEntryView,
   Health,
   ModelView,
   PostView,
@@ -8,6 +10,7 @@ import type {
   ToolView,
   UserView,
 } from "../../.client";
+import type { Attached } from "../../src/session/events.ts";
 import { WELL } from "./server.ts";
 import { ScriptedSession } from "./session.ts";
 
@@ -45,6 +48,9 @@ export class State {
   posts: PostView[] = [];
   agents: AgentView[] = [];
   sessions: ScriptedSession[] = [];
+  audit: AuditEntryView[] = [];
+  /** Bytes by their digest. */
+  readonly attachments = new Map<string, { bytes: Uint8Array<ArrayBuffer>; mediaType: string }>();
   /** Agents whose workspace holds changes. */
   readonly changed = new Set<string>();
   readonly tools: ToolView[] = TOOLS.map(([name, description, reads_only]) => ({
@@ -117,6 +123,40 @@ export class State {
     const session = new ScriptedSession(this, agent, title);
     this.sessions.unshift(session);
     agent.current_session_id = session.id;
+    return session;
+  }
+
+  /** Keeps an attachment; what an event says of it. */
+  keep({ name, media_type = "", data }: AttachmentBody): Attached {
+    const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
+    const digest = this.id("digest");
+    this.attachments.set(digest, { bytes, mediaType: media_type });
+    return { digest, media_type, size: bytes.length, name };
+  }
+
+  /** What somebody did, as the audit tells it; the newest is the first. */
+  addAuditEntry(action: string, target: string, part: Partial<AuditEntryView> = {}): void {
+    const actor = { kind: "user" as const, id: this.user.id, address: "127.0.0.1" };
+    this.audit.unshift({
+      id: this.id("audit"),
+      at: now(),
+      tenant_id: this.tenants[0]?.id ?? null,
+      actor: { ...actor, request_id: this.id("req") },
+      action,
+      target,
+      outcome: "done",
+      reason: null,
+      before_digest: null,
+      after_digest: null,
+      ...part,
+    });
+  }
+
+  /** The session of the sub-agent that a call sends out. */
+  addSubAgent(parent: ScriptedSession, call_id: string, post: string): ScriptedSession {
+    const session = new ScriptedSession(this, parent.agent, "");
+    session.delegated_by = { session_id: parent.id, call_id, post };
+    this.sessions.push(session);
     return session;
   }
 }

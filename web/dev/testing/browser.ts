@@ -58,4 +58,6 @@ Element.prototype.getBoundingClientRect = () => new DOMRect(0, 0, 100, 20);
 Element.prototype.scrollIntoView = () => {};
 Element.prototype.scrollTo = () => {};
 window.scrollTo = () => {};
+URL.createObjectURL = () => "blob:nothing";
+URL.revokeObjectURL = () => {};
 Object.defineProperty(document, "fonts", { value: new EventTarget() });

@@ -2,6 +2,7 @@
 import { queryOptions } from "@tanstack/react-query";
 import {
   getAgent,
+  getAttachment,
   getHealth,
   getInfo,
   getPost,
@@ -9,20 +10,27 @@ import {
   getWorkspaceDiff,
   listAgents,
   listApprovals,
+  listAuditEntries,
+  listEvents,
   listModels,
   listPosts,
   listSessions,
+  listSubAgents,
   listTools,
 } from "../../.client";
+import { type AuditSearch, auditQuery } from "../audit/search";
 import { data } from "./http";
 import { everyPage, PAGE_ROWS, pages } from "./paging";
 import { asProblem } from "./problem";
-import { type Agent, type Health, whole } from "./types";
+import { type Agent, type Health, type Session, whole } from "./types";
 
 /** Milliseconds between two looks at lists that change by themselves. */
 const LIVE_MS = 3_000;
 /** Milliseconds between two looks at the house's health: what stops shows well within 30 s. */
 const HEALTH_MS = 5_000;
+
+/** Events from which an excerpt is made. */
+const EXCERPT = 120;
 
 export type AgentFilter = { status?: Agent["status"]; search?: string };
 
@@ -73,6 +81,41 @@ export const sessionQuery = (agentId: string, sessionId: string) =>
     queryFn: () => data(getSession({ path: { agent_id: agentId, session_id: sessionId } })),
   });
 
+/** What a session's sub-agents do; looked at again while one of them works. */
+export const subAgentsQuery = (agentId: string, sessionId: string) =>
+  queryOptions({
+    queryKey: ["agents", agentId, "sessions", sessionId, "sub-agents"],
+    queryFn: async () => {
+      const path = { agent_id: agentId, session_id: sessionId };
+      return (await data(listSubAgents({ path }))).items;
+    },
+    refetchInterval: LIVE_MS,
+  });
+
+/** The last events of a session as it was read. */
+export const excerptQuery = ({ agent_id, id, last_seq }: Session) =>
+  queryOptions({
+    queryKey: ["agents", agent_id, "sessions", id, "excerpt", last_seq],
+    queryFn: async () => {
+      const path = { agent_id, session_id: id };
+      const query = { before: last_seq + 1, limit: EXCERPT };
+      const { items } = await data(listEvents({ path, query }));
+      return items.sort((one, other) => one.seq - other.seq);
+    },
+    placeholderData: (before) => before,
+  });
+
+/** The bytes of a picture or document; what has a digest never changes. */
+export const attachmentQuery = (agentId: string, sessionId: string, digest: string) =>
+  queryOptions({
+    queryKey: ["attachments", sessionId, digest],
+    queryFn: async () => {
+      const path = { agent_id: agentId, session_id: sessionId, digest };
+      return (await data(getAttachment({ path, parseAs: "blob" }))) as Blob;
+    },
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+
 /** `revision` changes when the agent may have changed files. */
 export const diffQuery = (agentId: string, revision: number) =>
   queryOptions({
@@ -113,6 +156,11 @@ export const toolsQuery = () =>
 
 export const modelsQuery = () =>
   queryOptions({ queryKey: ["models"], queryFn: () => data(listModels()), staleTime: 60_000 });
+
+export const auditEntriesQuery = (search: AuditSearch) =>
+  pages(["audit", search], (after) =>
+    data(listAuditEntries({ query: { ...auditQuery(search), after, limit: PAGE_ROWS } })),
+  );
 
 export const healthQuery = () =>
   queryOptions({

@@ -11,6 +11,7 @@ export type {
   AgentPatch,
   AgentView as Agent,
   ApprovalView as Approval,
+  AuditEntryView as AuditEntry,
   DiffView as WorkspaceDiff,
   Health,
   SessionView as Session,
@@ -27,6 +28,10 @@ export type { TodoStatus };
 
 /** Tokens of one model call; in events, zeros are left out. */
 export type Usage = { input?: number; output?: number; cached?: number; reasoning?: number };
+
+export function wholeUsage(usage: Usage): Required<Usage> {
+  return { input: 0, output: 0, cached: 0, reasoning: 0, ...usage };
+}
 
 /** A post as it was read: one shape serves questions and answers, and answers leave nothing out. */
 export function whole(post: PostView): Post {

@@ -4,6 +4,7 @@
  */
 import { Button, Kbd, Textarea } from "@mantine/core";
 import { IconHandStop } from "@tabler/icons-react";
+import type { TFunction } from "i18next";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { DiffView } from "../diff/DiffView";
@@ -12,7 +13,7 @@ import { Arguments } from "./Arguments";
 import classes from "./approval.module.css";
 import type { Pending } from "./fold";
 import { patternFor } from "./pattern";
-import { parseReason } from "./reason";
+import { parseReason, type Reason } from "./reason";
 import { summarize } from "./summary";
 import { useApprovalKeys } from "./useApprovalKeys";
 
@@ -39,7 +40,9 @@ export function ApprovalCard(props: Props) {
   const [noteOpen, setNoteOpen] = useState(false);
   const [note, setNote] = useState("");
   const card = useRef<HTMLElement>(null);
-  const pattern = patternFor(approval.name, approval.arguments);
+  // A rule of this agent's own would not let its sub-agent pass.
+  const delegated = parseReason(approval.reason).kind === "delegated";
+  const pattern = delegated ? null : patternFor(approval.name, approval.arguments);
   const [always, setAlways] = useState(false);
   const allow = () => !pending && onDecide({ decision: "allow" });
   const deny = () => !pending && onDecide({ decision: "deny", ...(note.trim() && { note }) });
@@ -153,8 +156,16 @@ export function ApprovalCard(props: Props) {
 
 function useReasonWords(text: string): string {
   const { t } = useTranslation();
-  const reason = parseReason(text);
+  return reasonWords(t, parseReason(text));
+}
+
+function reasonWords(t: TFunction, reason: Reason): string {
   switch (reason.kind) {
+    case "delegated":
+      return t("approval.reason.delegated", {
+        post: reason.post,
+        reason: reasonWords(t, reason.reason),
+      });
     case "mode":
       return t(`approval.reason.mode.${reason.mode}`);
     case "rule":

@@ -12,6 +12,7 @@ import { diffQuery } from "../api/queries";
 import type { Agent } from "../api/types";
 import { DiffView } from "../diff/DiffView";
 import { DiffBadge } from "../shell/DiffBadge";
+import { saveFile } from "../shell/download";
 import { EmptyState } from "../shell/EmptyState";
 import { ProblemAlert } from "../shell/ProblemAlert";
 import { toast, toastProblem } from "../shell/toast";
@@ -150,12 +151,7 @@ async function downloadPatch(agent: Agent): Promise<void> {
       parseAs: "text",
     }),
   );
-  const url = URL.createObjectURL(new Blob([String(patch)], { type: "text/x-diff" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = `${fileName(agent.name)}.patch`;
-  link.click();
-  URL.revokeObjectURL(url);
+  saveFile(`${fileName(agent.name)}.patch`, String(patch), "text/x-diff");
 }
 
 function fileName(name: string): string {

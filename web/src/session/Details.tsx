@@ -1,12 +1,15 @@
 /** Beside the conversation: the plan, where the session stands, what it used. */
 import { IconCircle, IconCircleCheckFilled, IconCircleHalf2 } from "@tabler/icons-react";
+import { useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import { sessionQuery } from "../api/queries";
 import type { Agent } from "../api/types";
 import { count } from "../shell/format";
 import { Tokens } from "../shell/Tokens";
 import type { Todo } from "./events";
 import type { SessionView } from "./fold";
+import { usePlace } from "./place";
 import classes from "./session.module.css";
 
 const ICONS = {
@@ -54,6 +57,10 @@ function Facts({ view, agent }: { view: SessionView; agent: Agent | undefined })
   const { t, i18n } = useTranslation();
   const number = (value: number) => count(value, i18n.language);
   const { usage } = view;
+  const { agentId, sessionId } = usePlace();
+  const { data: session } = useQuery(sessionQuery(agentId, sessionId));
+  const { input = 0, output = 0 } = session?.sub_agents_usage ?? {};
+  const delegated = input + output;
   const unused = usage.input + usage.output === 0;
   return (
     <section className={classes.panel} aria-label={t("facts.title")} data-testid="facts">
@@ -75,6 +82,7 @@ function Facts({ view, agent }: { view: SessionView; agent: Agent | undefined })
         {usage.cached > 0 && <Fact label={t("facts.cached")}>{number(usage.cached)}</Fact>}
         {!unused && <Fact label={t("facts.output")}>{number(usage.output)}</Fact>}
         {usage.reasoning > 0 && <Fact label={t("facts.reasoning")}>{number(usage.reasoning)}</Fact>}
+        {delegated > 0 && <Fact label={t("facts.subAgents")}>{number(delegated)}</Fact>}
         {agent?.repository && (
           <>
             <Fact label={t("facts.repository")}>{agent.repository.source}</Fact>

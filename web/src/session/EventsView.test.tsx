@@ -14,7 +14,7 @@ describe("the events of a session", () => {
     await waitFor(() => expect(screen.getAllByTestId("event")).toHaveLength(session.events.length));
     await user.click(screen.getByRole("radio", { name: "Control" }));
 
-    await waitFor(() => expect(screen.getAllByTestId("event")).toHaveLength(1));
+    await waitFor(() => expect(screen.getAllByTestId("event")).toHaveLength(2));
     expect(location.search).toBe("?tab=events&channel=control");
     await user.click(screen.getByRole("button", { name: /interrupt_requested/ }));
     expect(screen.getByText(/"channel": "control"/)).toBeTruthy();

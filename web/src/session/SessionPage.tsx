@@ -20,13 +20,13 @@ import {
 } from "@tabler/icons-react";
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNewSession } from "../agents/useNewSession";
 import { randomId } from "../api/ids";
 import { agentQuery, sessionQuery, sessionsQuery } from "../api/queries";
 import type { StreamStatus } from "../api/stream";
-import type { Agent } from "../api/types";
+import type { Agent, Session } from "../api/types";
 import { CopyIdItem } from "../shell/CopyId";
 import { Waiting } from "../shell/fallbacks";
 import { LinkItem } from "../shell/links";
@@ -41,6 +41,8 @@ import { Composer } from "./Composer";
 import { Details } from "./Details";
 import { EventsView } from "./EventsView";
 import type { SessionView } from "./fold";
+import { Lineage } from "./Lineage";
+import { PlaceContext } from "./place";
 import classes from "./session.module.css";
 import type { SessionSnapshot, SessionStore } from "./store";
 import { Transcript } from "./Transcript";
@@ -60,6 +62,7 @@ export function SessionPage() {
   const { store, snapshot } = useSession(agentId, sessionId);
   const { data: agent } = useQuery(agentQuery(agentId));
   const { view, problem, stream } = snapshot;
+  const place = useMemo(() => ({ agentId, sessionId }), [agentId, sessionId]);
   usePageTitle(agent?.name ?? "");
   if (problem && !view) {
     return (
@@ -70,19 +73,21 @@ export function SessionPage() {
   }
   if (!view) return <Waiting />;
   return (
-    <div className={classes.page}>
-      <div className={classes.center} data-testid="session" data-state={view.state}>
-        <Header agent={agent} view={view} />
-        <LostBanner stream={stream} />
-        {tab === "changes" && agent && <Changes agent={agent} revision={view.revision} />}
-        {tab === "events" && <Events store={store} snapshot={snapshot} view={view} />}
-        {!tab && <Conversation store={store} view={view} loadingOlder={snapshot.loadingOlder} />}
-        <Foot store={store} view={view} agentId={agentId} sessionId={sessionId} />
+    <PlaceContext value={place}>
+      <div className={classes.page}>
+        <div className={classes.center} data-testid="session" data-state={view.state}>
+          <Header agent={agent} view={view} />
+          <LostBanner stream={stream} />
+          {tab === "changes" && agent && <Changes agent={agent} revision={view.revision} />}
+          {tab === "events" && <Events store={store} snapshot={snapshot} view={view} />}
+          {!tab && <Conversation store={store} view={view} loadingOlder={snapshot.loadingOlder} />}
+          <Foot store={store} view={view} agentId={agentId} sessionId={sessionId} />
+        </div>
+        <aside className={classes.aside}>
+          <Details view={view} agent={agent} />
+        </aside>
       </div>
-      <aside className={classes.aside}>
-        <Details view={view} agent={agent} />
-      </aside>
-    </div>
+    </PlaceContext>
   );
 }
 
@@ -114,7 +119,7 @@ function Header({ agent, view }: HeaderProps) {
           </h1>
           <StatusPill status={view.state} />
         </div>
-        <p>{current?.title || t("session.untitled")}</p>
+        {current ? <Lineage session={current} /> : <p>…</p>}
       </div>
       <SegmentedControl
         size="xs"
@@ -258,6 +263,7 @@ function Foot({ store, view, agentId, sessionId }: FootProps) {
   const { t } = useTranslation();
   const decision = useDecide();
   const queries = useQueryClient();
+  const { data: session } = useQuery(sessionQuery(agentId, sessionId));
   const [approval] = view.approvals;
   const waiting = view.approvals.length;
   // The rail's count need not wait for its next look.
@@ -265,6 +271,7 @@ function Foot({ store, view, agentId, sessionId }: FootProps) {
   useEffect(() => {
     void queries.invalidateQueries({ queryKey: ["approvals"] });
   }, [queries, waiting]);
+  if (session?.delegated_by) return <ReadOnlyFoot agentId={agentId} session={session} />;
   return (
     <div className={classes.foot}>
       {view.state === "working" && <Working store={store} step={view.step} />}
@@ -288,6 +295,22 @@ function Foot({ store, view, agentId, sessionId }: FootProps) {
         </div>
       )}
       <Composer store={store} state={view.state} />
+    </div>
+  );
+}
+
+/** A sub-agent is read, not talked to: what it asks is asked where it was sent from. */
+function ReadOnlyFoot({ agentId, session }: { agentId: string; session: Session }) {
+  const { t } = useTranslation();
+  const sessionId = session.delegated_by?.session_id ?? "";
+  return (
+    <div className={classes.foot}>
+      <p className={classes.readOnly}>
+        {t("subAgent.readOnly")}{" "}
+        <Link to="/agents/$agentId/sessions/$sessionId" params={{ agentId, sessionId }}>
+          {t("subAgent.toParent")}
+        </Link>
+      </p>
     </div>
   );
 }

@@ -17,15 +17,17 @@ import {
   IconSearch,
   IconTerminal2,
   IconTool,
+  IconUsersGroup,
   IconX,
 } from "@tabler/icons-react";
-import { memo, useMemo, useState } from "react";
+import { memo, type ReactNode, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { DiffView } from "../diff/DiffView";
 import { countLines, parseDiff } from "../diff/parse";
 import { DiffBadge } from "../shell/DiffBadge";
 import { duration, size } from "../shell/format";
 import { Arguments } from "./Arguments";
+import { Attachments } from "./Attachments";
 import type { ToolRow } from "./rows";
 import { summarize } from "./summary";
 import classes from "./transcript.module.css";
@@ -47,6 +49,7 @@ const ICONS: Record<string, typeof IconTool> = {
   bash_kill: IconTerminal2,
   todo_read: IconListCheck,
   todo_write: IconListCheck,
+  task_run: IconUsersGroup,
 };
 
 type Props = {
@@ -54,13 +57,15 @@ type Props = {
   /** Set once a person opened or closed the card; kept outside, because rows come and go. */
   opened: boolean | undefined;
   onToggle: (key: string, opened: boolean) => void;
+  /** More to see behind the line. */
+  behind?: ((row: ToolRow) => ReactNode) | undefined;
 };
 
-export const ToolCard = memo(function ToolCard({ row, opened, onToggle }: Props) {
+export const ToolCard = memo(function ToolCard({ row, opened, onToggle, behind }: Props) {
   const { t } = useTranslation();
   const lines = useMemo(() => (row.diff ? countLines(parseDiff(row.diff)) : null), [row.diff]);
   const small = lines !== null && lines.additions + lines.deletions <= SMALL_DIFF;
-  const open = opened ?? small;
+  const open = opened ?? (small || row.attachments.length > 0);
   const Icon = ICONS[row.name] ?? IconTool;
   return (
     <article
@@ -83,7 +88,7 @@ export const ToolCard = memo(function ToolCard({ row, opened, onToggle }: Props)
         {lines && <DiffBadge additions={lines.additions} deletions={lines.deletions} />}
         <Mark row={row} />
       </UnstyledButton>
-      {open && <ToolBody row={row} diffOnly={opened === undefined} />}
+      {open && <ToolBody row={row} diffOnly={opened === undefined} behind={behind} />}
     </article>
   );
 });
@@ -91,7 +96,7 @@ export const ToolCard = memo(function ToolCard({ row, opened, onToggle }: Props)
 /** How the call stands, at the end of its line. */
 function Mark({ row }: { row: ToolRow }) {
   const { t, i18n } = useTranslation();
-  if (row.phase === "waiting") {
+  if (row.phase === "waiting" || row.asks.length > 0) {
     return (
       <span className={classes.mark} data-kind="ask">
         <IconHandStop size={14} /> {t("tool.waiting")}
@@ -137,7 +142,9 @@ function Mark({ row }: { row: ToolRow }) {
   }
 }
 
-function ToolBody({ row, diffOnly }: { row: ToolRow; diffOnly: boolean }) {
+type BodyProps = { row: ToolRow; diffOnly: boolean; behind: Props["behind"] };
+
+function ToolBody({ row, diffOnly, behind }: BodyProps) {
   const { t } = useTranslation();
   return (
     <div className={classes.toolBody}>
@@ -146,7 +153,13 @@ function ToolBody({ row, diffOnly }: { row: ToolRow; diffOnly: boolean }) {
         <Arguments args={row.arguments} malformed={row.malformed} hideLong={row.diff !== ""} />
       )}
       {row.diff && <DiffView patch={row.diff} plain />}
+      {behind?.(row)}
       {!diffOnly && row.content && <Result text={row.content} />}
+      {row.attachments.length > 0 && (
+        <div className={classes.part}>
+          <Attachments attachments={row.attachments} />
+        </div>
+      )}
       {!diffOnly && row.attempt > 1 && (
         <p className={classes.aside}>{t("tool.attempt", { attempt: row.attempt })}</p>
       )}

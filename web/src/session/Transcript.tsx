@@ -9,21 +9,10 @@ import { memo, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Outgoing, SessionView } from "./fold";
 import type { Live } from "./live";
-import { Markdown } from "./Markdown";
-import { NoteView } from "./NoteView";
+import { RowView } from "./RowView";
 import type { Row } from "./rows";
-import {
-  DoneView,
-  ErrorView,
-  InterruptView,
-  LiveView,
-  MessageView,
-  OutgoingView,
-  ResumedView,
-  ThinkingView,
-} from "./rowViews";
+import { LiveView, OutgoingView } from "./rowViews";
 import type { SessionStore } from "./store";
-import { ToolCard } from "./ToolCard";
 import classes from "./transcript.module.css";
 
 type Entry =
@@ -76,7 +65,8 @@ export function Transcript({ store, view, loadingOlder }: Props) {
     setOpened((before) => new Map(before).set(key, open));
   }, []);
   const repeat = useCallback(
-    (message: Outgoing) => void store.send(message.text, message.messageId).catch(() => {}),
+    (message: Outgoing) =>
+      void store.send(message.text, message.messageId, message.picked).catch(() => {}),
     [store],
   );
   const drop = useCallback((messageId: string) => store.drop(messageId), [store]);
@@ -188,31 +178,7 @@ const EntryView = memo(
     if (entry.kind === "outgoing") {
       return <OutgoingView message={entry.message} onRepeat={onRepeat} onDrop={onDrop} />;
     }
-    const { row } = entry;
-    switch (row.kind) {
-      case "message":
-        return <MessageView row={row} />;
-      case "text":
-        return (
-          <div className={classes.answer} data-testid="answer">
-            <Markdown text={row.text} />
-          </div>
-        );
-      case "thinking":
-        return <ThinkingView row={row} opened={opened ?? false} onToggle={onToggle} />;
-      case "tool":
-        return <ToolCard row={row} opened={opened} onToggle={onToggle} />;
-      case "done":
-        return <DoneView row={row} />;
-      case "error":
-        return <ErrorView row={row} />;
-      case "resumed":
-        return <ResumedView row={row} />;
-      case "interrupt":
-        return <InterruptView row={row} />;
-      case "note":
-        return <NoteView row={row} opened={opened ?? false} onToggle={onToggle} />;
-    }
+    return <RowView row={entry.row} opened={opened} onToggle={onToggle} />;
   },
   (before, after) => sameEntry(before.entry, after.entry) && before.opened === after.opened,
 );

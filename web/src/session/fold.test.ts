@@ -234,7 +234,7 @@ describe("approvals", () => {
 describe("the outbox", () => {
   const sending: Item = {
     kind: "sending",
-    message: { messageId: "m1", text: "hi", time: "", failed: false },
+    message: { messageId: "m1", picked: [], text: "hi", time: "", failed: false },
   };
 
   it("shows a message at once and lets go of it when its event comes", () => {

@@ -5,7 +5,8 @@
  * Pages of the past give rows only; what is true now (state, todos, approvals, tokens) comes from
  * the session as it was read, and from every later event.
  */
-import type { Approval, Session, Usage } from "../api/types";
+import { type Approval, type Session, type Usage, wholeUsage } from "../api/types";
+import type { Picked } from "./attachments";
 import type { Delta, SessionEvent, SessionState, Todo } from "./events";
 import { addDelta, forget, type Live, QUIET, settle } from "./live";
 import { addRows, NO_ROWS, type Rows } from "./rows";
@@ -15,7 +16,13 @@ export type Pending = Pick<
   "call_id" | "name" | "arguments" | "reason" | "preview" | "requested_at"
 >;
 
-export type Outgoing = { messageId: string; text: string; time: string; failed: boolean };
+export type Outgoing = {
+  messageId: string;
+  text: string;
+  picked: readonly Picked[];
+  time: string;
+  failed: boolean;
+};
 
 export type SessionView = {
   /** Highest and lowest number folded; between them nothing is missing. */
@@ -65,7 +72,7 @@ export function open(session: Session, newest: readonly SessionEvent[]): Session
     model: "",
     todos: session.todos,
     approvals: session.approvals,
-    usage: session.usage,
+    usage: wholeUsage(session.usage),
     revision: 0,
   };
   const started = events.reduce(lastModel, "");

@@ -9,3 +9,11 @@ it("the mode or the rule that asks is told apart from a hook's own words", () =>
   });
   expect(parseReason("Looks dangerous.")).toEqual({ kind: "words", text: "Looks dangerous." });
 });
+
+it("which sub-agent asks is told apart from why", () => {
+  expect(parseReason("sub-agent of post Reader: mode: ask")).toEqual({
+    kind: "delegated",
+    post: "Reader",
+    reason: { kind: "mode", mode: "ask" },
+  });
+});

@@ -9,6 +9,8 @@ import {
 import { memo } from "react";
 import { useTranslation } from "react-i18next";
 import { clockTime, exactTime } from "../shell/format";
+import { Attachments } from "./Attachments";
+import attached from "./attachments.module.css";
 import type { JsonObject } from "./events";
 import type { Outgoing } from "./fold";
 import type { Live } from "./live";
@@ -16,13 +18,15 @@ import { Markdown } from "./Markdown";
 import { paragraphs } from "./paragraphs";
 import type { DoneRow, ErrorRow, InterruptRow, MessageRow, ResumedRow, ThinkingRow } from "./rows";
 import { shorten } from "./summary";
+import { Thumbnail } from "./Thumbnail";
 import classes from "./transcript.module.css";
 
 export const MessageView = memo(function MessageView({ row }: { row: MessageRow }) {
   const { t, i18n } = useTranslation();
   return (
     <div className={classes.message} data-testid="message">
-      <div className={classes.bubble}>{row.text}</div>
+      {row.text && <div className={classes.bubble}>{row.text}</div>}
+      <Attachments attachments={row.attachments} />
       <div className={classes.messageFoot}>
         {row.sender && <span>{row.sender}</span>}
         <time dateTime={row.time} title={exactTime(row.time, i18n.language)}>
@@ -48,7 +52,14 @@ export function OutgoingView({ message, onRepeat, onDrop }: OutgoingProps) {
       data-testid="message"
       data-failed={message.failed || undefined}
     >
-      <div className={classes.bubble}>{message.text}</div>
+      {message.text && <div className={classes.bubble}>{message.text}</div>}
+      {message.picked.length > 0 && (
+        <div className={attached.list}>
+          {message.picked.map((one) => (
+            <Thumbnail key={one.id} {...one} />
+          ))}
+        </div>
+      )}
       <div className={classes.messageFoot}>
         {message.failed ? (
           <>

@@ -2,7 +2,7 @@
  * Events to the rows of a transcript. Pure. A tool call is one row however many events speak of it;
  * a row that changes is replaced, never mutated, so that memoised components see it.
  */
-import type { DoneReason, JsonObject, Outcome, SessionEvent } from "./events";
+import type { Attached, DoneReason, JsonObject, Outcome, SessionEvent } from "./events";
 
 type Base = { key: string; seq: number; time: string };
 
@@ -11,6 +11,7 @@ export type MessageRow = Base & {
   messageId: string;
   text: string;
   sender: string;
+  attachments: readonly Attached[];
   /** A step has listed it: the model has read it. */
   read: boolean;
 };
@@ -31,7 +32,10 @@ export type ToolRow = Base & {
   outcome: Outcome | null;
   content: string;
   diff: string;
+  attachments: readonly Attached[];
   durationMs: number | null;
+  /** Calls of its sub-agent that wait for a person. */
+  asks: readonly string[];
   decision: { verdict: "allow" | "deny" | "cancelled"; note: string; by: string } | null;
 };
 export type DoneRow = Base & {
@@ -103,6 +107,7 @@ function addRow(list: Row[], index: Map<string, number>, event: SessionEvent): v
         messageId: event.message_id,
         text: event.text,
         sender: event.sender ?? "",
+        attachments: event.attachments ?? [],
         read: false,
       });
       return;
@@ -117,9 +122,20 @@ function addRow(list: Row[], index: Map<string, number>, event: SessionEvent): v
       });
       return;
     case "permission_required":
+      if (event.delegated_by) {
+        changeAsks(list, index, event.delegated_by, (asks) => [...asks, event.call_id]);
+        index.set(event.call_id, index.get(event.delegated_by) ?? -1);
+        return;
+      }
       changeTool(list, index, event, { phase: "waiting", arguments: event.arguments });
       return;
     case "permission_decided": {
+      const asked = list[index.get(event.call_id) ?? -1];
+      if (asked?.kind === "tool" && asked.callId !== event.call_id) {
+        const without = (asks: readonly string[]) => asks.filter((id) => id !== event.call_id);
+        changeAsks(list, index, asked.callId, without);
+        return;
+      }
       const { decision, note = "", by = "" } = event;
       const change: Partial<ToolRow> = { decision: { verdict: decision, note, by } };
       if (decision === "allow") change.phase = "called";
@@ -135,6 +151,7 @@ function addRow(list: Row[], index: Map<string, number>, event: SessionEvent): v
         outcome: event.outcome,
         content: event.content,
         diff: event.diff ?? "",
+        attachments: event.attachments ?? [],
       });
       return;
     case "tool_executed":
@@ -241,7 +258,9 @@ function changeTool(
       outcome: null,
       content: "",
       diff: "",
+      attachments: [],
       durationMs: null,
+      asks: [],
       decision: null,
     });
   }
@@ -258,6 +277,17 @@ function changeKnownTool(
   if (at === undefined) return;
   const row = list[at];
   if (row?.kind === "tool") list[at] = { ...row, ...change };
+}
+
+/** Changes what the sub-agent of a call asks. */
+function changeAsks(
+  list: Row[],
+  index: ReadonlyMap<string, number>,
+  callId: string,
+  change: (asks: readonly string[]) => readonly string[],
+): void {
+  const row = list[index.get(callId) ?? -1];
+  if (row?.kind === "tool") changeKnownTool(list, index, callId, { asks: change(row.asks) });
 }
 
 function markRead(list: Row[], index: ReadonlyMap<string, number>, messageId: string): void {

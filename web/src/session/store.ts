@@ -7,6 +7,7 @@ import { getSession, interruptSession, listEvents, sendMessage } from "../../.cl
 import { authorizedFetch, BASE, data } from "../api/http";
 import { asProblem, type Problem } from "../api/problem";
 import { followStream, type StreamStatus } from "../api/stream";
+import { bodiesOf, type Picked } from "./attachments";
 import type { Delta, SessionEvent } from "./events";
 import { fold, Gap, type Item, open, type SessionView } from "./fold";
 import { FrameQueue } from "./frames";
@@ -88,11 +89,12 @@ export class SessionStore {
   }
 
   /** Shows the message at once and sends it. A repeat carries the same id, so it counts once. */
-  async send(text: string, messageId: string): Promise<void> {
+  async send(text: string, messageId: string, picked: readonly Picked[] = []): Promise<void> {
     const time = new Date().toISOString();
-    this.#fold([{ kind: "sending", message: { messageId, text, time, failed: false } }]);
+    this.#fold([{ kind: "sending", message: { messageId, text, picked, time, failed: false } }]);
     try {
-      const body = { text, message_id: messageId };
+      const attachments = await bodiesOf(picked);
+      const body = { text, message_id: messageId, ...(picked.length > 0 && { attachments }) };
       await sendMessage({ path: this.#path(), body });
     } catch (error) {
       this.#fold([{ kind: "refused", messageId }]);

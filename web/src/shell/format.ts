@@ -53,14 +53,23 @@ export function duration(ms: number, language: string): string {
   }).format(value);
 }
 
-/** The size of a text in bytes of UTF-8: 812 byte, 12 kB. */
+/** The size of a text in UTF-8. */
 export function size(text: string, language: string): string {
-  const bytes = new TextEncoder().encode(text).length;
-  const [value, unit] = bytes < 1000 ? [bytes, "byte"] : [bytes / 1000, "kilobyte"];
+  return bytes(new TextEncoder().encode(text).length, language);
+}
+
+/** 812 byte, 12 kB, 3.4 MB. */
+export function bytes(count: number, language: string): string {
+  const [unit, length, digits] =
+    count < 1_000
+      ? (["byte", 1, 0] as const)
+      : count < 1_000_000
+        ? (["kilobyte", 1_000, 0] as const)
+        : (["megabyte", 1_000_000, 1] as const);
   return new Intl.NumberFormat(language, {
     style: "unit",
-    unit: unit as string,
+    unit,
     unitDisplay: "short",
-    maximumFractionDigits: 0,
-  }).format(value as number);
+    maximumFractionDigits: digits,
+  }).format(count / length);
 }

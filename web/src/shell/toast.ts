@@ -18,6 +18,10 @@ export function toastProblem(error: unknown): void {
   });
 }
 
+export function toastWarning(message: string): void {
+  notifications.show({ message, color: "yellow", autoClose: 8000 });
+}
+
 export function toast(message: string): void {
   notifications.show({ message, color: "pine", autoClose: 4000 });
 }

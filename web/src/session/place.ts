@@ -1,0 +1,12 @@
+/** Which session a row belongs to, for the rows that read more of it. */
+import { createContext, useContext } from "react";
+
+export type SessionPlace = { agentId: string; sessionId: string };
+
+export const PlaceContext = createContext<SessionPlace | null>(null);
+
+export function usePlace(): SessionPlace {
+  const place = useContext(PlaceContext);
+  if (!place) throw new Error("a row stands outside of a session");
+  return place;
+}
