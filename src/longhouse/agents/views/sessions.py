@@ -6,12 +6,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from longhouse.agents.models import TITLE_CHARACTERS, Approval, Delegation, Session
-from longhouse.agents.views.attachments import AttachmentBody
 from longhouse.agents.views.base import Words
 from longhouse.kit.api import Body
 from longhouse.kit.db.tables import JsonDocument
 from longhouse.protocol.events import AgentState, Channel, TodoStatus, Usage
-from longhouse.runtime.attachments import MOST_OF_A_MESSAGE
 
 MESSAGE_CHARACTERS = 500_000
 
@@ -185,16 +183,6 @@ def session_view(session: Session) -> SessionView:
     )
 
 
-def approval_view(approval: Approval) -> ApprovalView:
-    """An approval as clients see one."""
-    arguments: dict[str, JsonDocument] = approval.arguments
-    return ApprovalView(
-        agent_id=approval.agent_id,
-        agent_name=approval.agent_name,
-        session_id=approval.session_id,
-        call_id=approval.call_id,
-        name=approval.name,
-        arguments=arguments,
 def _usage_view(usage: Usage) -> UsageView:
     return UsageView(
         input=usage.input, output=usage.output, cached=usage.cached, reasoning=usage.reasoning
@@ -207,6 +195,16 @@ def _delegation_view(delegation: Delegation) -> DelegationView:
     )
 
 
+def approval_view(approval: Approval) -> ApprovalView:
+    """An approval as clients see one."""
+    arguments: dict[str, JsonDocument] = approval.arguments
+    return ApprovalView(
+        agent_id=approval.agent_id,
+        agent_name=approval.agent_name,
+        session_id=approval.session_id,
+        call_id=approval.call_id,
+        name=approval.name,
+        arguments=arguments,
         reason=approval.reason,
         preview=approval.preview,
         requested_at=approval.requested_at,
