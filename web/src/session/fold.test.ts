@@ -252,7 +252,7 @@ describe("the outbox", () => {
     expect(view.outbox[0]?.failed).toBe(true);
 
     expect(fold(view, [sending]).outbox).toEqual([
-      { messageId: "m1", text: "hi", time: "", failed: false },
+      { messageId: "m1", picked: [], text: "hi", time: "", failed: false },
     ]);
   });
 
