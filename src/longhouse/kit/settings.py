@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         10 * MIB, ge=1024, description="Largest request body accepted, in bytes."
     )
+    max_attachment_bytes: int = Field(
+        5 * MIB,
+        ge=1024,
+        description="Largest picture or PDF that goes with a message, in bytes.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least serious log entry that is written."
     )

@@ -138,7 +138,12 @@ async def open_house(
                 database=database, clock=clock, tools=builtin_tools(), mcp_servers=servers
             )
             agents = _agents(settings, database, bus, clock)
-            sessions = Sessions(database=database, bus=bus, clock=clock)
+            sessions = Sessions(
+                database=database,
+                bus=bus,
+                clock=clock,
+                most_attachment_bytes=settings.max_attachment_bytes,
+            )
             journal = DatabaseJournal(database, clock=clock, bus=bus)
             async with Runtime(
                 models=turn_models or models,
@@ -149,6 +154,7 @@ async def open_house(
                 egress=Egress(networks=settings.egress_networks),
                 workspaces=agents.workspace_of,
                 outputs=_outputs_of(settings),
+                most_attachment_bytes=settings.max_attachment_bytes,
                 skills=settings.skills,
                 bus=bus,
                 clock=clock,

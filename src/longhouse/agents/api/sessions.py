@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from longhouse.agents.api.base import CurrentSessions, CurrentStreams
 from longhouse.agents.journal import EventRow
+from longhouse.agents.views.attachments import headers_of
 from longhouse.agents.views.sessions import (
     ApprovalList,
     DecisionBody,
@@ -19,14 +20,15 @@ from longhouse.agents.views.sessions import (
     SessionBody,
     SessionPage,
     SessionView,
-    approval_view,
     SubAgentList,
+    approval_view,
     session_view,
 )
 from longhouse.identity.api.base import CurrentPrincipal
 from longhouse.kit.api import After, Limit
 from longhouse.kit.sse import last_event_id
 from longhouse.protocol.events import Channel, types_on
+from longhouse.runtime.attachments import MEDIA_TYPES
 
 BIGGEST_EVENT_PAGE = 2000
 LARGEST_SEQ = 2**63 - 1  # what a database's integer holds
@@ -93,9 +95,37 @@ async def send_message(
 ) -> QueuedView:
     """Give the agent a message. It is durable when this answers, and survives any crash."""
     queued = await sessions.send(
-        principal, agent_id, session_id, text=body.text, message_id=body.message_id
+        principal,
+        agent_id,
+        session_id,
+        text=body.text,
+        attachments=[attachment.value() for attachment in body.attachments],
+        output=body.output,
+        message_id=body.message_id,
     )
     return QueuedView(message_id=queued.message_id, seq=queued.seq)
+
+
+@router.get(
+    SESSION + "/attachments/{digest}",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The bytes, as what they are; a picture to be shown, a PDF to be saved.",
+            "content": {kind: {} for kind in sorted(MEDIA_TYPES)},
+        }
+    },
+)
+async def get_attachment(
+    agent_id: str,
+    session_id: str,
+    digest: str,
+    principal: CurrentPrincipal,
+    sessions: CurrentSessions,
+) -> Response:
+    """A picture or document that is attached to an event of the session."""
+    stored = await sessions.attachment(principal, agent_id, session_id, digest)
+    return Response(stored.data, media_type=stored.attached.media_type, headers=headers_of(stored))
 
 
 @router.get(SESSION + "/events", response_model=EventPage)

@@ -12,8 +12,10 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
+from longhouse.agents import attachments as attached
 from longhouse.agents import journal
-from longhouse.agents.errors import invalid
+from longhouse.agents.attachments import Stored
+from longhouse.agents.errors import NoSuchAttachment, invalid
 from longhouse.agents.journal import EventRow, Written
 from longhouse.agents.models import (
     TURN,
@@ -39,10 +41,13 @@ from longhouse.protocol.events import (
     AgentState,
     Draft,
     InterruptRequested,
+    JsonObject,
     MessageReceived,
     PermissionDecided,
 )
 from longhouse.runtime.agent import AlreadyDecided, NoSuchApproval
+from longhouse.runtime.answers import schema_of
+from longhouse.runtime.attachments import MOST_BYTES, Attachment, blobs_of, check_sizes
 from longhouse.runtime.ledger import decision_key, message_key
 
 
@@ -57,10 +62,18 @@ class Queued:
 class Sessions:
     """The agents' sessions. One for each process."""
 
-    def __init__(self, *, database: Database, bus: Bus, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        bus: Bus,
+        clock: Clock,
+        most_attachment_bytes: int = MOST_BYTES,
+    ) -> None:
         self._database = database
         self._bus = bus
         self._clock = clock
+        self._most_attachment_bytes = most_attachment_bytes
 
     async def list_page(
         self, principal: Principal, agent_id: str, *, after: str | None, limit: int
@@ -83,6 +96,18 @@ class Sessions:
             lambda conn: find_session(conn, principal, agent_id, session_id)
         )
 
+    async def sub_agents(
+        self, principal: Principal, agent_id: str, session_id: str
+    ) -> list[Session]:
+        """The sessions of the sub-agents that a session sent out itself, in that order."""
+        principal.require("sessions:read")
+
+        def work(conn: Connection) -> list[Session]:
+            session = find_session(conn, principal, agent_id, session_id)
+            return store.sub_agents(conn, principal.tenant_id, session.id)
+
+        return await self._database.read(work)
+
     async def create(self, principal: Principal, agent_id: str, *, title: str = "") -> Session:
         """A new session of an agent; its journal begins with it."""
         principal.require("sessions:write")
@@ -96,18 +121,6 @@ class Sessions:
         session = await self._database.write(work)
         self._bus.publish(tenant_topic(principal.tenant_id))
         return session
-    async def sub_agents(
-        self, principal: Principal, agent_id: str, session_id: str
-    ) -> list[Session]:
-        """The sessions of the sub-agents that a session sent out itself, in that order."""
-        principal.require("sessions:read")
-
-        def work(conn: Connection) -> list[Session]:
-            session = find_session(conn, principal, agent_id, session_id)
-            return store.sub_agents(conn, principal.tenant_id, session.id)
-
-        return await self._database.read(work)
-
 
     async def send(
         self,
@@ -116,15 +129,21 @@ class Sessions:
         session_id: str,
         *,
         text: str,
+        attachments: Sequence[Attachment] = (),
+        output: JsonObject | None = None,
         message_id: str | None = None,
     ) -> Queued:
         """Give the agent a message: durable, and sure to be answered, when this returns.
 
         A `message_id` that the session has already changes nothing and gets the same answer.
+        `output`: the JSON Schema that the answer has to fit. Raises `AttachmentTooLarge`.
         """
         principal.require("sessions:write")
-        if not text.strip():
+        if not text.strip() and not attachments:
             raise invalid("text", "The message is empty.", hint="Say what the agent should do.")
+        check_sizes(attachments, most_bytes=self._most_attachment_bytes)
+        if output is not None:
+            output = schema_of(output)
         message_id = message_id or new_id("message")
 
         def work(conn: Connection) -> tuple[Queued, Written | None]:
@@ -132,8 +151,15 @@ class Sessions:
             known = journal.seq_of(conn, session.id, message_key(message_id))
             if known is not None:
                 return Queued(message_id=message_id, seq=known), None
-            body = MessageReceived(message_id=message_id, text=text, sender=principal.name)
-            draft = Draft(body, message_key(message_id))
+            body = MessageReceived(
+                message_id=message_id,
+                text=text,
+                sender=principal.name,
+                alone=output is not None,
+                attachments=tuple(one.attached for one in attachments),
+                output=output,
+            )
+            draft = Draft(body, message_key(message_id), blobs_of(attachments))
             written = self._post_and_queue(conn, principal, session, draft, "message.sent")
             return Queued(message_id=message_id, seq=written.last_seq), written
 
@@ -190,6 +216,21 @@ class Sessions:
         return await self._database.read(
             lambda conn: store.pending_approvals(conn, principal.tenant_id)
         )
+
+    async def attachment(
+        self, principal: Principal, agent_id: str, session_id: str, digest: str
+    ) -> Stored:
+        """What is attached to an event of the session. Raises `NoSuchAttachment`."""
+        principal.require("sessions:read")
+
+        def work(conn: Connection) -> Stored | None:
+            session = find_session(conn, principal, agent_id, session_id)
+            return attached.find(conn, session.id, digest)
+
+        stored = await self._database.read(work)
+        if stored is None:
+            raise NoSuchAttachment(digest)
+        return stored
 
     async def events(
         self,

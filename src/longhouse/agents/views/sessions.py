@@ -6,10 +6,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from longhouse.agents.models import TITLE_CHARACTERS, Approval, Delegation, Session
+from longhouse.agents.views.attachments import AttachmentBody
 from longhouse.agents.views.base import Words
 from longhouse.kit.api import Body
 from longhouse.kit.db.tables import JsonDocument
 from longhouse.protocol.events import AgentState, Channel, TodoStatus, Usage
+from longhouse.runtime.attachments import MOST_OF_A_MESSAGE
 
 MESSAGE_CHARACTERS = 500_000
 
@@ -113,6 +115,16 @@ class MessageBody(Body):
     """Something to say to the agent."""
 
     text: str = Field(max_length=MESSAGE_CHARACTERS, examples=["Make the failing test pass"])
+    attachments: list[AttachmentBody] = Field(
+        default_factory=list,
+        max_length=MOST_OF_A_MESSAGE,
+        description="Pictures and documents that the agent is shown with it.",
+    )
+    output: dict[str, Any] | None = Field(
+        None,
+        description="JSON Schema of an object that the answer has to fit. The message then gets a "
+        "turn of its own, and `done` has the `answer`.",
+    )
     message_id: str | None = Field(
         None,
         pattern=r"^[\x21-\x7e]{1,200}$",
