@@ -21,6 +21,8 @@ export default defineConfig(async ({ mode }): Promise<UserConfig> => {
       modulePreload: { polyfill: false },
       rolldownOptions: {
         output: {
+          // The client's folder begins with a dot, and the server serves no file whose name does.
+          chunkFileNames: ({ name }) => `assets/${name.replace(/^\.+/, "")}-[hash].js`,
           // What most pages share comes in one file instead of fifty small ones.
           codeSplitting: { groups: [{ name: "shared", test: /node_modules/, minShareCount: 3 }] },
         },
