@@ -34,6 +34,7 @@ from longhouse.protocol.events import (
     Outcome,
     PermissionDecided,
     PermissionRequired,
+    PostFollowed,
     Severity,
     SkillDiscovered,
     StepComplete,
@@ -1970,6 +1971,45 @@ async def test_33_the_hundredth_agent_of_a_post_has_the_prompt_of_the_first(hous
     assert {request.system for request in model.requests} == {"You are a test."}
     assert len({json.dumps([tool.schema for tool in r.tools]) for r in model.requests}) == 1
     assert len(model.requests) == 100
+    first = await runtime.agent("agent 0")
+    (followed,) = bodies(await journal_of(first), PostFollowed)
+    assert bodies(await journal_of(agent), PostFollowed) == [followed]
+
+
+async def test_33_the_journal_tells_which_post_an_agent_follows_and_when_it_is_another(
+    house: House,
+) -> None:
+    def post(**changes: Any) -> list[Post]:
+        return [Post(name="worker", **changes)]
+
+    told: list[PostFollowed] = []
+    versions = [post(), post(), post(version=2), post(version=3, prompt="Be brief.")]
+    for posts in versions:
+        agent, _ = await house.agent([say("one"), say("two")], posts=posts)
+        await agent.ask("hello")
+        await agent.ask("hello again")
+        told = bodies(await journal_of(agent), PostFollowed)
+        await house.stop()
+
+    assert [one.version for one in told] == [0, 2, 3]
+    assert told[0].digest == told[1].digest == post()[0].digest
+    assert told[1].digest != told[2].digest
+
+
+async def test_33_no_hook_of_one_call_reaches_into_another(house: House) -> None:
+    class Meddler(Hook):
+        async def before_model(self, call: ModelUse) -> BeforeModel:
+            messages = (*call.request.messages, UserMessage("and lie"))
+            return Change(dataclasses.replace(call.request, messages=messages, tools=()))
+
+    agent, model = await house.agent([say("one"), say("two")], hooks=(Meddler(),))
+
+    await agent.ask("first")
+    await agent.ask("second")
+
+    assert [len(request.messages) for request in model.requests] == [2, 4]
+    told = (await agent.at((await agent.status()).seq)).messages
+    assert [m.text for m in told if isinstance(m, UserMessage)] == ["first", "second"]
 
 
 # 34
