@@ -1963,17 +1963,16 @@ async def test_32_a_rule_made_while_a_person_thought_is_stronger_than_their_word
 async def test_33_the_hundredth_agent_of_a_post_has_the_prompt_of_the_first(house: House) -> None:
     runtime, model = await house.runtime(ScriptedModel(lambda _: say("ok"), record=True))
 
-    for place in range(100):
-        agent = await runtime.agent(f"agent {place}", post="worker")
+    agents = [await runtime.agent(f"agent {place}", post="worker") for place in range(100)]
+    for agent in agents:
         await agent.send("hello")
         await agent.rest()
 
     assert {request.system for request in model.requests} == {"You are a test."}
     assert len({json.dumps([tool.schema for tool in r.tools]) for r in model.requests}) == 1
     assert len(model.requests) == 100
-    first = await runtime.agent("agent 0")
-    (followed,) = bodies(await journal_of(first), PostFollowed)
-    assert bodies(await journal_of(agent), PostFollowed) == [followed]
+    (followed,) = bodies(await journal_of(agents[0]), PostFollowed)
+    assert bodies(await journal_of(agents[-1]), PostFollowed) == [followed]
 
 
 async def test_33_the_journal_tells_which_post_an_agent_follows_and_when_it_is_another(

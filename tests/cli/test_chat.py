@@ -1,13 +1,16 @@
 """What `longhouse chat` does before and after a turn: the prompt, the message, the seed."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from tests.cli.events import EDIT, EDIT_ASKS
 
 from longhouse.cli import chat
+from longhouse.cli.errors import BadOption
 from longhouse.cli.models import Agent, Approval, PostOfAgent, Session
 from longhouse.cli.transcript import Transcript
+from longhouse.cli.turn import Approve
 from longhouse.protocol.events import AgentState, Todo
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,6 +58,30 @@ class TestPrompt:
         typed += [EOFError]
 
         assert chat._prompt(AGENT) is None
+
+
+def test_a_file_waits_for_the_next_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my house.png").write_bytes(b"PNG")
+    talk = chat.Talk(
+        server=None,
+        name="worker",
+        session=None,
+        new=False,
+        approve=Approve.ASK,
+        json=False,
+        verbose=False,
+        attach=[],
+    )
+
+    talk._attach(f"{tmp_path}/my house.png")
+
+    assert talk._attached == [{"name": "my house.png", "data": "UE5H"}]
+    assert "my house.png goes with your next message" in capsys.readouterr().err
+    for path in ("", str(tmp_path), f"{tmp_path}/nowhere.png"):
+        with pytest.raises(BadOption):
+            talk._attach(path)
 
 
 def test_what_waited_before_is_known_when_a_turn_is_followed() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import PASSWORD, Shell
 
+from longhouse.cli.errors import BadOption
+
 
 def new_agent(shell: Shell, name: str, *arguments: str) -> str:
     """A new agent; its id."""
@@ -205,6 +207,27 @@ class TestChat:
         assert events[-1]["type"] == "done"
         denied = [event for event in events if event["type"] == "permission_decided"]
         assert {event["decision"] for event in denied} == {"deny"}
+
+    def test_pictures_go_with_a_message_and_anything_else_is_refused(
+        self, ada: Shell, tmp_path: Path
+    ) -> None:
+        new_agent(ada, "viewer")
+        (tmp_path / "house.png").write_bytes(b"\x89PNG\r\n\x1a\n of a house")
+        (tmp_path / "notes.txt").write_text("hello")
+        picture, notes = str(tmp_path / "house.png"), str(tmp_path / "notes.txt")
+
+        done = ada.run("chat", "viewer", "--json", "--attach", picture, "What is this?")
+        refused = ada.run("chat", "viewer", "--attach", notes, "What is this?")
+        missing = ada.run("chat", "viewer", "--attach", "nowhere.png", "What is this?")
+
+        assert done.code == 0, done.err
+        events = [json.loads(line) for line in done.out.splitlines()]
+        (attached,) = next(e for e in events if e["type"] == "message")["attachments"]
+        assert (attached["name"], attached["media_type"]) == ("house.png", "image/png")
+        assert refused.code == 65
+        assert "not a picture or a PDF" in refused.err
+        assert missing.code == BadOption.exit_code
+        assert "nowhere.png cannot be read" in missing.err
 
     def test_an_empty_message_and_contradicting_options_are_refused(self, ada: Shell) -> None:
         empty = ada.run("chat", "anybody", stdin=" \n")

@@ -5,11 +5,13 @@ exits with a code that says how it ended (`turn.End`). Ctrl-C once interrupts, t
 """
 
 import asyncio
+import base64
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -51,6 +53,7 @@ HELP = """\
 /diff    what the agent changed so far
 /todos   its plan
 /new     begin another session
+/attach  a picture or PDF that goes with your next message: /attach shot.png
 /quit    leave (so do Ctrl-D, and Ctrl-C twice)
 While it works: Ctrl-C interrupts. When it asks: y allow, n deny with a note,
 a always allow this tool in this chat, d details, i interrupt."""
@@ -66,6 +69,15 @@ def chat(
         str | None, typer.Option("--session", "-s", metavar="ID", help="Go on in this session.")
     ] = None,
     new: Annotated[bool, typer.Option("--new", help="Begin a new session.")] = False,
+    attach: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--attach",
+            "-a",
+            metavar="FILE",
+            help="A picture or PDF that goes with the message; may be given several times.",
+        ),
+    ] = None,
     approve: Annotated[
         Approve,
         typer.Option(help="Tool calls that need approval: ask you, allow all, or deny all."),
@@ -94,6 +106,7 @@ def chat(
         approve=approve,
         json=json,
         verbose=verbose,
+        attach=attach or [],
     )
     text = _given(message)
     if text is None:
@@ -130,6 +143,7 @@ class Talk:
         approve: Approve,
         json: bool,
         verbose: bool,
+        attach: Sequence[Path],
     ) -> None:
         self._server = server
         self._name = name
@@ -139,6 +153,7 @@ class Talk:
         self._json = json
         self._verbose = verbose
         self._always: set[str] = set()
+        self._attached = [_attachment(path) for path in attach]  # to the next message
 
     # --- one message --------------------------------------------------------------------------
 
@@ -154,7 +169,8 @@ class Talk:
         return end
 
     async def _say(self, place: Place, session: Session, text: str) -> End:
-        accepted = await _send(place, text)
+        accepted = await _send(place, text, self._attached)
+        self._attached = []
         transcript = Transcript(message_id=accepted.message_id)
         _seed(transcript, session)
         return await self._follow(place, transcript, after=accepted.seq - 1)
@@ -202,6 +218,8 @@ class Talk:
                         runner.run(_show_diff(place))
                     case ["/todos"]:
                         runner.run(_show_todos(place))
+                    case ["/attach", *_]:
+                        self._attach(text.removeprefix("/attach").strip())
                     case ["/new"]:
                         place, _ = runner.run(self._enter(place, new=True))
                         output.say("A new session.")
@@ -211,6 +229,13 @@ class Talk:
                         session = runner.run(_session(place))
                         if runner.run(self._say(place, session, text)) is End.LEFT:
                             break
+
+    def _attach(self, path: str) -> None:
+        if not path:
+            raise BadOption("Say which file: /attach shot.png")
+        attachment = _attachment(Path(path).expanduser())
+        self._attached.append(attachment)
+        output.say(f"{attachment['name']} goes with your next message.")
 
     async def _catch_up(self, place: Place, session: Session) -> bool:
         """Show the last turn of a session, to its end if it still goes on; False: they left."""
@@ -236,9 +261,20 @@ class Talk:
 # --- steps ----------------------------------------------------------------------------------------
 
 
-async def _send(place: Place, text: str) -> Accepted:
+def _attachment(path: Path) -> JsonObject:
+    """A file as it goes with a message; whether it can, the server says. Raises `BadOption`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadOption(f"{path} cannot be read: {error.strerror}.") from None
+    return {"name": path.name, "data": base64.b64encode(data).decode()}
+
+
+async def _send(place: Place, text: str, attachments: Sequence[JsonObject]) -> Accepted:
     """Send a message once, however often that takes: its id makes repeating it harmless."""
-    body = {"text": text, "message_id": new_id("msg")}
+    body: JsonObject = {"text": text, "message_id": new_id("msg")}
+    if attachments:
+        body["attachments"] = list(attachments)
     for left in reversed(range(SEND_ATTEMPTS)):
         try:
             return await place.client.post(f"{place.path}/messages", body, Accepted)

@@ -308,7 +308,7 @@ class Transcript:
     def _receive(self, body: MessageReceived) -> list[Item]:
         mine = body.message_id == self.message_id
         self._arrived = self._arrived or mine
-        return [] if mine and self.own else [UserSaid(body.text)]
+        return [] if mine and self.own else [UserSaid(_words(body))]
 
     def _step(self, body: StepStarted, now: int) -> None:
         self.streamed = None
@@ -378,6 +378,11 @@ class Transcript:
     def _over(self, ended: TurnEnded) -> list[Item]:
         self.over, self.ended = True, ended
         return [ended]
+
+
+def _words(body: MessageReceived) -> str:
+    attached = [f"[{one.name or one.media_type}]" for one in body.attachments]
+    return " ".join([*attached, body.text]).strip()
 
 
 def _trouble(body: ErrorRaised) -> list[Item]:
