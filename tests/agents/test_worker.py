@@ -3,10 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+import pytest
 from sqlalchemy import select, update
 from tests.agents.conftest import PATIENCE, Room
+from tests.patience import until
 
 from longhouse.agents import journal
+from longhouse.agents.journal import DatabaseJournal
+from longhouse.agents.models import Session
 from longhouse.agents.service.posts import PostChanges
 from longhouse.agents.states import AgentStatus
 from longhouse.fleet.models import MAX_ATTEMPTS, runs
@@ -22,13 +26,16 @@ from longhouse.protocol.events import (
     MessageReceived,
     Outcome,
     PermissionRequired,
+    SnapshotTaken,
     StateChanged,
+    StepComplete,
     StepStarted,
     Text,
     ToolEnd,
 )
 from longhouse.runtime.model import ModelRequest
 from longhouse.runtime.models.scripted import Answer, call, hang, say
+from longhouse.runtime.posts import Mode, Permissions
 
 
 def done(times: int = 1) -> Callable[[Sequence[Body]], bool]:
@@ -76,6 +83,21 @@ async def attempts_are_forgotten(room: Room) -> None:
     async with asyncio.timeout(PATIENCE):
         while await room.write(lambda conn: conn.scalar(query)) != 1:
             pass
+
+
+STARTS_A_COMMAND = (
+    call("bash_run", command="echo begun; exec sleep 600", background=True, call_id="bg"),
+    say("It runs."),
+)
+
+
+async def busy_session(room: Room) -> Session:
+    """A session whose agent need not ask before it runs commands."""
+    session = await room.session()
+    agent = await room.agents.get(room.principal, session.agent_id)
+    changes = PostChanges(permissions=Permissions(mode=Mode.AUTO))
+    await room.posts.change(room.principal, agent.post_id, changes)
+    return session
 
 
 async def test_a_message_is_answered(room: Room) -> None:
@@ -278,7 +300,92 @@ async def test_a_turn_that_always_breaks_off_is_closed_with_an_error(room: Room)
     bodies = await room.bodies(session)
     (problem,) = [body for body in bodies if isinstance(body, ErrorRaised)]
     assert "given up" in problem.message
+    assert reasons(bodies) == [DoneReason.FAILED]
     assert await ended_as(room) == ("failed", problem.message)
+    await room.send(session, "hello")
+    assert reasons(await room.until(session, done(2)))[-1] is DoneReason.COMPLETED
+
+
+async def test_what_a_turn_left_running_is_there_in_the_next(room: Room) -> None:
+    session = await busy_session(room)
+    await room.start(*STARTS_A_COMMAND, call("bash_logs", shell="bg", wait=20.0), say("I see."))
+    await room.send(session, "start")
+    await room.until(session, done())
+
+    await room.send(session, "look")
+
+    bodies = await room.until(session, done(2))
+    assert "begun" in [body for body in bodies if isinstance(body, ToolEnd)][-1].content
+
+
+async def test_a_session_that_another_process_had_meanwhile_goes_on_here(room: Room) -> None:
+    session = await busy_session(room)
+    await room.start(*STARTS_A_COMMAND, call("bash_logs", shell="bg"), say("It is gone."))
+    await room.send(session, "start")
+    await room.until(session, done())
+    await at_rest(room)
+    other = DatabaseJournal(room.database, clock=room.clock)
+    epoch = (await other.acquire(session.id)).epoch
+    await other.append(session.id, [Draft(SnapshotTaken(name="there", at=3))], epoch=epoch)
+
+    await room.send(session, "look")
+
+    bodies = await room.until(session, done(2))
+    assert reasons(bodies) == [DoneReason.COMPLETED, DoneReason.COMPLETED]
+    end = [body for body in bodies if isinstance(body, ToolEnd)][-1]
+    assert "Shell bg is gone" in end.content
+    assert not has(AgentResumed)(bodies)
+
+
+async def test_a_session_that_is_taken_over_in_mid_turn_is_let_go_quietly(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    session = await room.session()
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def model(_: object) -> Text:
+        asked.set()
+        await answer.wait()
+        return say("Too late.")
+
+    await room.start(model)
+    await room.send(session, "go")
+    await asyncio.wait_for(asked.wait(), PATIENCE)
+    await DatabaseJournal(room.database, clock=room.clock).acquire(session.id)
+
+    answer.set()
+    await at_rest(room)
+
+    assert not room.runtime.live
+    assert not has(Done)(await room.bodies(session))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_deleted_agent_is_put_away_with_what_it_runs(room: Room) -> None:
+    session = await busy_session(room)
+    await room.start(*STARTS_A_COMMAND)
+    await room.send(session, "start")
+    await room.until(session, done())
+    await at_rest(room)
+    assert room.runtime.live == (session.id,)
+
+    await room.agents.delete(room.principal, session.agent_id)
+
+    await until(lambda: not room.runtime.live)
+
+
+async def test_a_turn_that_cannot_even_begin_has_failed_in_the_end(room: Room) -> None:
+    session = await room.session()
+    await room.send(session, "go")
+    await room.write(
+        lambda conn: conn.execute(update(runs).values(attempts=runs.c.max_attempts + 1))
+    )
+
+    await room.start(say("Here I am."))
+
+    bodies = await room.until(session, done())
+    assert reasons(bodies) == [DoneReason.FAILED]
+    assert not has(StepComplete)(bodies)
     await room.send(session, "hello")
     assert reasons(await room.until(session, done(2)))[-1] is DoneReason.COMPLETED
 

@@ -64,7 +64,7 @@ class Ledger:
         """`told` is called with all that was taken in, the past first, and the state after it."""
         self.context = Context()
         self.epoch = 0  # 0: not the writer
-        self.in_touch = False  # a write of ours has just shown what others wrote before it
+        self.in_touch = False  # a write of ours has just shown what others wrote: no need to look
         self._agent_id = agent_id
         self._journal = journal
         self._lock = asyncio.Lock()
@@ -131,6 +131,7 @@ class Ledger:
         async with self._lock:
             events = await self._journal.append(self._agent_id, drafts, epoch=self.epoch)
             await self._follow_on(events)
+            self.in_touch = True
 
     async def _follow_on(self, events: Sequence[Event]) -> None:
         """Take in what was just written here, after what others wrote before it."""
@@ -138,7 +139,6 @@ class Ledger:
             seq = self.context.seq
             self._take_in(await self._journal.read(self._agent_id, after=seq, limit=missing))
         self._take_in(events)
-        self.in_touch = True
 
     def _take_in(self, events: Sequence[Event]) -> None:
         if events:

@@ -105,11 +105,15 @@ class Life:
         return await self._read() if self._memory is None else self._memory.ledger
 
     async def tell(self, *drafts: Draft) -> None:
-        """Write from outside. Raises `DuplicateKey`, `UnknownAgent`."""
-        if self._memory is None:
+        """Write from outside what the agent is to act on, and wake it then.
+
+        Raises `DuplicateKey`, `UnknownAgent`.
+        """
+        if (memory := self._memory) is None:
             await self.services.journal.post(self.id, drafts)
         else:
-            await self._memory.ledger.tell(*drafts)
+            await memory.ledger.tell(*drafts)
+            memory.ledger.in_touch = self.services.drive  # else nobody knows when it goes on
 
     def expect(self, message_id: str, fits: Fits) -> Callable[[], None]:
         """Hold the answer to a message to more than its schema, in this process. Its undo."""

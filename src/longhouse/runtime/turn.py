@@ -148,7 +148,13 @@ class Turn:
 
     async def give_up(self, problem: ErrorRaised) -> None:
         """End the turn that nobody could finish as failed, without its post, model and tools."""
-        await self._ledger.take()
+        try:
+            await self._ledger.take()
+            await self._give_up(problem)
+        finally:
+            self._ledger.in_touch = False
+
+    async def _give_up(self, problem: ErrorRaised) -> None:
         context = self._context
         if context.fresh and not context.turn_open:  # it broke off before it had begun
             begun = StepStarted(

@@ -185,7 +185,7 @@ async def open_house(
                         bus=bus,
                         clock=clock,
                         # The one table in which results go up: what executes which kind of run.
-                        handlers={TURN: TurnHandler(runtime, journal)},
+                        handlers={TURN: TurnHandler(runtime)},
                         holder=node.name,
                         slots=settings.worker_slots,
                         lease=timedelta(seconds=settings.lease_seconds),
