@@ -17,6 +17,7 @@ from longhouse.agents.journal import DatabaseJournal
 from longhouse.agents.models import TURN, Agent, Overrides, Repository, Session
 from longhouse.agents.samples import make_sample_repository
 from longhouse.agents.service.agents import Agents
+from longhouse.agents.service.forks import Forks
 from longhouse.agents.service.posts import Posts, add_default_posts
 from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.worker import TurnHandler
@@ -90,6 +91,7 @@ class Room:
             outputs=self.outputs,
         )
         self.sessions = Sessions(database=self.database, bus=self.bus, clock=self.clock)
+        self.forks = Forks(database=self.database, bus=self.bus, clock=self.clock)
         self._process = AsyncExitStack()
         self._working: asyncio.Task[None] | None = None
         self.executor: RunExecutor | None = None
@@ -99,7 +101,7 @@ class Room:
         if steps:
             self.model = ScriptedModel(steps, record=True)
         log = DatabaseJournal(self.database, clock=self.clock)
-        self.runtime = await self._process.enter_async_context(
+        runtime = await self._process.enter_async_context(
             Runtime(
                 models=FixedModels(self.model),
                 posts=self.posts.of_session,
@@ -115,7 +117,7 @@ class Room:
             database=self.database,
             bus=self.bus,
             clock=self.clock,
-            handlers={TURN: TurnHandler(self.runtime)},
+            handlers={TURN: TurnHandler(runtime, log)},
             holder="node_a",
             slots=4,
             lease=timedelta(seconds=60),

@@ -428,6 +428,55 @@ class TestSessions:
         assert unknown.status_code == 404
 
 
+class TestForks:
+    async def test_a_session_is_named_looked_back_on_and_forked(
+        self, admin: httpx2.AsyncClient
+    ) -> None:
+        session, address = await new_session(admin, await new_agent(admin))
+        await say(admin, address, "hello")
+
+        named = await admin.post(f"{address}/snapshots", json={"name": "before"})
+        await say(admin, address, "and on")
+        by_name = await admin.post(f"{address}/fork", json={"at": "before", "title": "Other"})
+        by_number = await admin.post(f"{address}/fork", json={"at": 1})
+        now = await admin.post(f"{address}/fork")
+        moment = (await admin.get(f"{address}/at/2")).json()
+
+        assert (named.status_code, named.json()) == (201, {"name": "before", "at": 2})
+        assert (await admin.get(f"{address}/snapshots")).json() == {"items": [named.json()]}
+        assert [answer.status_code for answer in (by_name, by_number, now)] == [201] * 3
+        forks = [answer.json() for answer in (by_name, by_number, now)]
+        assert [fork["forked_from"] for fork in forks] == [
+            {"session_id": session["id"], "after": after} for after in (2, 1, 4)
+        ]
+        assert [fork["title"] for fork in forks] == ["Other", "hello", "hello"]
+        assert (moment["seq"], moment["state"], moment["forkable"]) == (2, "ready", True)
+        assert moment["messages"] == moment["todos"] == []
+
+    @pytest.mark.parametrize(
+        ("path", "body", "status"),
+        [
+            ("fork", {"at": 99}, 422),
+            ("fork", {"at": 0}, 422),
+            ("fork", {"at": "nowhere"}, 404),
+            ("fork", {"unknown": 1}, 422),
+            ("snapshots", {"name": ""}, 422),
+            ("snapshots", {"name": "x" * 129}, 422),
+            ("snapshots", {}, 422),
+        ],
+    )
+    async def test_a_wrong_point_or_name_is_refused(
+        self, admin: httpx2.AsyncClient, path: str, body: Json, status: int
+    ) -> None:
+        _, address = await new_session(admin, await new_agent(admin))
+
+        answer = await admin.post(f"{address}/{path}", json=body)
+
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert (await admin.get(f"{address}/at/99")).status_code == 422
+
+
 class TestStreams:
     async def test_a_stream_replays_and_then_follows_without_gap_or_repeat(
         self, admin: httpx2.AsyncClient, house: House, served: str
@@ -558,6 +607,10 @@ def _everything(agent: str, session: str, post: str) -> list[tuple[str, str, Jso
         ("POST", f"/agents/{agent}/sessions", {}),
         ("GET", here, None),
         ("GET", f"{here}/sub-agents", None),
+        ("POST", f"{here}/fork", {}),
+        ("GET", f"{here}/at/1", None),
+        ("GET", f"{here}/snapshots", None),
+        ("POST", f"{here}/snapshots", {"name": "a"}),
         ("POST", f"{here}/messages", {"text": "hello"}),
         ("GET", f"{here}/events", None),
         ("GET", f"{here}/stream", None),

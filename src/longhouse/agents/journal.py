@@ -257,6 +257,8 @@ def fork(
         "last_seq": at,
         "parent_id": _owner(conn, parent_id, at),
         "fork_seq": at,
+        "forked_from": parent_id,
+        "forked_after": at,
         "state": AgentState.READY,
         "created_at": now,
         "updated_at": now,

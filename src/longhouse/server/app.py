@@ -36,6 +36,7 @@ def build_app(house: House) -> ASGIApp:
     api.state.posts = house.posts
     api.state.agents = house.agents
     api.state.sessions = house.sessions
+    api.state.forks = house.forks
     api.state.clients = house.clients
     api.state.streams = house.streams
     api.state.models = house.models

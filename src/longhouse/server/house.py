@@ -21,6 +21,7 @@ from longhouse.agents.models import TURN
 from longhouse.agents.samples import make_sample_repository
 from longhouse.agents.service.agents import Agents
 from longhouse.agents.service.clients import Clients
+from longhouse.agents.service.forks import Forks
 from longhouse.agents.service.posts import Posts, add_default_posts
 from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.streams import Streams
@@ -81,6 +82,7 @@ class House:
     posts: Posts
     agents: Agents
     sessions: Sessions
+    forks: Forks
     clients: Clients
     streams: Streams
     executor: RunExecutor  # at work only inside `working`
@@ -172,6 +174,7 @@ async def open_house(
                     posts=posts,
                     agents=agents,
                     sessions=sessions,
+                    forks=Forks(database=database, bus=bus, clock=clock),
                     clients=Clients(
                         database=database,
                         bus=bus,
@@ -185,7 +188,7 @@ async def open_house(
                         bus=bus,
                         clock=clock,
                         # The one table in which results go up: what executes which kind of run.
-                        handlers={TURN: TurnHandler(runtime)},
+                        handlers={TURN: TurnHandler(runtime, journal)},
                         holder=node.name,
                         slots=settings.worker_slots,
                         lease=timedelta(seconds=settings.lease_seconds),

@@ -5,7 +5,7 @@
 
 from fastapi import APIRouter
 
-from longhouse.agents.api import agents, posts, sessions
+from longhouse.agents.api import agents, forks, posts, sessions
 from longhouse.identity.api import audit, first_run, logins
 from longhouse.server import health
 from longhouse.server.alias import alias_router
@@ -24,6 +24,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, posts.router),
     (API, agents.router),
     (API, sessions.router),
+    (API, forks.router),
 )
 """(prefix, router)."""
 

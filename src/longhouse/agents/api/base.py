@@ -6,6 +6,7 @@ from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from longhouse.agents.service.agents import Agents
+from longhouse.agents.service.forks import Forks
 from longhouse.agents.service.posts import Posts
 from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.streams import Streams
@@ -33,6 +34,13 @@ def sessions_of(connection: HTTPConnection) -> Sessions:
     return sessions
 
 
+def forks_of(connection: HTTPConnection) -> Forks:
+    """The `Forks` of the process that serves this connection."""
+    forks = connection.app.state.forks
+    assert isinstance(forks, Forks)
+    return forks
+
+
 def streams_of(connection: HTTPConnection) -> Streams:
     """The `Streams` of the process that serves this connection."""
     streams = connection.app.state.streams
@@ -49,6 +57,7 @@ def models_of(connection: HTTPConnection) -> EnvironmentModels:
 
 CurrentPosts = Annotated[Posts, Depends(posts_of)]
 CurrentAgents = Annotated[Agents, Depends(agents_of)]
+CurrentForks = Annotated[Forks, Depends(forks_of)]
 CurrentSessions = Annotated[Sessions, Depends(sessions_of)]
 CurrentStreams = Annotated[Streams, Depends(streams_of)]
 CurrentModels = Annotated[EnvironmentModels, Depends(models_of)]

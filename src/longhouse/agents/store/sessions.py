@@ -79,6 +79,11 @@ def add(
     )
 
 
+def rename(conn: Connection, session_id: SessionId, title: str) -> None:
+    """Give a session another title."""
+    conn.execute(update(sessions).where(sessions.c.id == session_id).values(title=title))
+
+
 def make_current(conn: Connection, agent_id: AgentId, session_id: SessionId) -> None:
     """The session that lists and consoles open first."""
     conn.execute(
