@@ -168,6 +168,18 @@ class Settings(BaseSettings):
         "`/api/chat`.",
     )
     worker_slots: int = Field(4, ge=1, le=1024, description="Turns this process runs at once.")
+    pool_size: int = Field(
+        200,
+        ge=1,
+        description="Agents that this process keeps live at once, not fewer than it runs turns; "
+        "the longest unused give way.",
+    )
+    pool_idle_seconds: float = Field(
+        1800,
+        ge=1,
+        description="Seconds without use after which a live agent is put away; it comes back by "
+        "itself.",
+    )
     lease_seconds: float = Field(
         60, ge=1, description="Seconds after which a worker that went silent loses its run."
     )

@@ -161,6 +161,9 @@ async def open_house(
                 bus=bus,
                 clock=clock,
                 drive=False,  # the executor does, one process for each session
+                # No turn that has a worker waits for a place.
+                pool_size=max(settings.pool_size, settings.worker_slots),
+                idle_seconds=settings.pool_idle_seconds,
             ) as runtime:
                 yield House(
                     settings=settings,
