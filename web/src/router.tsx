@@ -101,7 +101,8 @@ const agentSettings = createRoute({
 const session = createRoute({
   getParentRoute: () => app,
   path: "/agents/$agentId/sessions/$sessionId",
-  validateSearch: (search): { tab?: "changes" | "events"; channel?: Channel } => ({
+  validateSearch: (search): { tab?: "changes" | "events"; channel?: Channel; at?: number } => ({
+    at: Number.isSafeInteger(search.at) && Number(search.at) >= 1 ? Number(search.at) : undefined,
     tab: TABS.find((tab) => tab === search.tab),
     channel: CHANNELS.find((channel) => channel === search.channel),
   }),

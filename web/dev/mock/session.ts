@@ -1,5 +1,13 @@
 /** One session of the scripted house: keeps its journal, streams it, and plays a turn. */
-import type { AgentView, ApprovalView, DecisionBody, SessionView, TodoView } from "../../.client";
+import type {
+  AgentView,
+  ApprovalView,
+  DecisionBody,
+  MomentView,
+  SessionView,
+  SnapshotView,
+  TodoView,
+} from "../../.client";
 import type { SessionState } from "../../src/session/events.ts";
 import * as script from "./script.ts";
 import { now, type State } from "./state.ts";
@@ -53,6 +61,20 @@ export class ScriptedSession {
       ...{ id, agent_id, title, state, turn, step, last_seq, todos, approvals, usage },
       ...{ created_at, updated_at, delegated_by, forked_from },
     };
+  }
+
+  snapshots(): SnapshotView[] {
+    return this.events
+      .filter((event) => event.type === "snapshot")
+      .map((event) => ({ name: String(event.name), at: Number(event.at) }));
+  }
+
+  /** How it was after this event: at rest, with no plan, which is enough to look at. */
+  moment(seq: number): MomentView {
+    const last = this.events[seq - 1];
+    const forkable = last?.type !== "tool_start";
+    const nothing = { state: "ready" as const, todos: [], usage: {}, messages: [] };
+    return { seq, turn: 0, step: 0, forkable, ...nothing };
   }
 
   /** Writes an event and tells every follower. Returns its number. */

@@ -1,5 +1,5 @@
 /** Sessions: their journals, messages, streams and approvals. */
-import type { DecisionBody, MessageBody, SessionBody } from "../../.client";
+import type { DecisionBody, ForkBody, MessageBody, SessionBody, SnapshotBody } from "../../.client";
 import type { State } from "./state.ts";
 import { answer, type Call, found, page, Refused, type Routes } from "./wire.ts";
 
@@ -27,6 +27,23 @@ export function sessionRoutes(house: State): Routes {
       const sent = house.sessions.filter((session) => session.delegated_by?.session_id === parent);
       return { items: sent.map((session) => session.view()) };
     },
+    [`POST ${SESSION}/fork`]: ({ path, body }: Call<ForkBody>) => {
+      const session = sessionOf(path);
+      const named = session.snapshots().find((snapshot) => snapshot.name === body.at);
+      const at = named?.at ?? Number(body.at ?? session.events.length);
+      return answer(201, house.addFork(session, at).view());
+    },
+    [`GET ${SESSION}/snapshots`]: ({ path }: Call) => ({ items: sessionOf(path).snapshots() }),
+    [`POST ${SESSION}/snapshots`]: ({ path, body }: Call<SnapshotBody>) => {
+      const session = sessionOf(path);
+      const at = session.events.length;
+      if (session.snapshots().some((snapshot) => snapshot.name === body.name)) {
+        throw new Refused(409, "snapshot-taken", "Another moment has this name already.");
+      }
+      session.add({ type: "snapshot", name: body.name, at });
+      return answer(201, { name: body.name, at });
+    },
+    [`GET ${SESSION}/at/{seq}`]: ({ path }: Call) => sessionOf(path).moment(Number(path.seq)),
     [`POST ${SESSION}/messages`]: ({ path, body }: Call<MessageBody>) => {
       const session = sessionOf(path);
       const message_id = body.message_id ?? house.id("message");

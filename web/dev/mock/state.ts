@@ -152,6 +152,15 @@ export class State {
     });
   }
 
+  /** A session that shares its events up to this one. */
+  addFork(parent: ScriptedSession, at: number): ScriptedSession {
+    const fork = this.addSession(parent.agent, parent.title);
+    fork.forked_from = { session_id: parent.id, after: at };
+    fork.events.splice(0, fork.events.length, ...parent.events.slice(0, at));
+    fork.add({ type: "agent_forked", agent_id: fork.id, parent: parent.id, at });
+    return fork;
+  }
+
   /** The session of the sub-agent that a call sends out. */
   addSubAgent(parent: ScriptedSession, call_id: string, post: string): ScriptedSession {
     const session = new ScriptedSession(this, parent.agent, "");

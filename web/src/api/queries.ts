@@ -15,6 +15,7 @@ import {
   listModels,
   listPosts,
   listSessions,
+  listSnapshots,
   listSubAgents,
   listTools,
 } from "../../.client";
@@ -103,6 +104,15 @@ export const excerptQuery = ({ agent_id, id, last_seq }: Session) =>
       return items.sort((one, other) => one.seq - other.seq);
     },
     placeholderData: (before) => before,
+  });
+
+export const snapshotsQuery = (agentId: string, sessionId: string) =>
+  queryOptions({
+    queryKey: ["agents", agentId, "sessions", sessionId, "snapshots"],
+    queryFn: async () => {
+      const path = { agent_id: agentId, session_id: sessionId };
+      return (await data(listSnapshots({ path }))).items;
+    },
   });
 
 /** The bytes of a picture or document; what has a digest never changes. */

@@ -13,6 +13,7 @@ import {
 import { memo } from "react";
 import { useTranslation } from "react-i18next";
 import { Markdown } from "./Markdown";
+import { MomentMenu } from "./MomentMenu";
 import type { Note, NoteRow } from "./rows";
 import classes from "./transcript.module.css";
 
@@ -54,7 +55,10 @@ export const NoteView = memo(function NoteView({ row, opened, onToggle }: Props)
           {line}
         </UnstyledButton>
       ) : (
-        <div className={classes.remarkLine}>{line}</div>
+        <div className={classes.remarkLine}>
+          {line}
+          {row.note.about === "snapshot" && <MomentMenu at={row.note.at} />}
+        </div>
       )}
       {more && opened && (
         <div className={classes.thinkingText}>

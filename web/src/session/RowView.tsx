@@ -116,7 +116,7 @@ function Excerpt({ session }: { session: Session }) {
     setOpened((before) => new Map(before).set(key, open));
   }, []);
   const place = useMemo(
-    () => ({ agentId: session.agent_id, sessionId: session.id }),
+    () => ({ agentId: session.agent_id, sessionId: session.id, excerpt: true }),
     [session.agent_id, session.id],
   );
   return (

@@ -20,7 +20,7 @@ import {
 } from "@tabler/icons-react";
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNewSession } from "../agents/useNewSession";
 import { randomId } from "../api/ids";
@@ -41,7 +41,9 @@ import { Composer } from "./Composer";
 import { Details } from "./Details";
 import { EventsView } from "./EventsView";
 import type { SessionView } from "./fold";
+import { HistoryMenu } from "./HistoryMenu";
 import { Lineage } from "./Lineage";
+import { MomentBar } from "./MomentBar";
 import { PlaceContext } from "./place";
 import classes from "./session.module.css";
 import type { SessionSnapshot, SessionStore } from "./store";
@@ -58,10 +60,12 @@ const MENU_SESSIONS = 20;
 
 export function SessionPage() {
   const { agentId, sessionId } = route.useParams();
-  const { tab } = route.useSearch();
-  const { store, snapshot } = useSession(agentId, sessionId);
+  const { tab, at } = route.useSearch();
+  const navigate = route.useNavigate();
+  const { store, snapshot } = useSession(agentId, sessionId, at);
   const { data: agent } = useQuery(agentQuery(agentId));
-  const { view, problem, stream } = snapshot;
+  const { problem, stream } = snapshot;
+  const view = useKept(snapshot.view, sessionId);
   const place = useMemo(() => ({ agentId, sessionId }), [agentId, sessionId]);
   usePageTitle(agent?.name ?? "");
   if (problem && !view) {
@@ -77,11 +81,31 @@ export function SessionPage() {
       <div className={classes.page}>
         <div className={classes.center} data-testid="session" data-state={view.state}>
           <Header agent={agent} view={view} />
-          <LostBanner stream={stream} />
+          {at === undefined ? (
+            <LostBanner stream={stream} />
+          ) : (
+            <MomentBar
+              at={at}
+              forkable={snapshot.forkable}
+              onMove={(to) =>
+                void navigate({ search: (before) => ({ ...before, at: to }), replace: true })
+              }
+            />
+          )}
           {tab === "changes" && agent && <Changes agent={agent} revision={view.revision} />}
           {tab === "events" && <Events store={store} snapshot={snapshot} view={view} />}
-          {!tab && <Conversation store={store} view={view} loadingOlder={snapshot.loadingOlder} />}
-          <Foot store={store} view={view} agentId={agentId} sessionId={sessionId} />
+          {!tab && (
+            <Conversation
+              key={at}
+              store={store}
+              view={view}
+              loadingOlder={snapshot.loadingOlder}
+              past={at !== undefined}
+            />
+          )}
+          {at === undefined && (
+            <Foot store={store} view={view} agentId={agentId} sessionId={sessionId} />
+          )}
         </div>
         <aside className={classes.aside}>
           <Details view={view} agent={agent} />
@@ -91,12 +115,19 @@ export function SessionPage() {
   );
 }
 
+/** The last view of the session while another moment of it is read: nothing flashes. */
+function useKept(view: SessionView | null, sessionId: string): SessionView | null {
+  const kept = useRef({ view, sessionId });
+  if (view || kept.current.sessionId !== sessionId) kept.current = { view, sessionId };
+  return view ?? kept.current.view;
+}
+
 type HeaderProps = { agent: Agent | undefined; view: SessionView };
 
 function Header({ agent, view }: HeaderProps) {
   const { t } = useTranslation();
   const { agentId, sessionId } = route.useParams();
-  const { tab } = route.useSearch();
+  const { tab, at } = route.useSearch();
   const navigate = route.useNavigate();
   const sessions = useInfiniteQuery(sessionsQuery(agentId));
   const { data: current, refetch } = useQuery(sessionQuery(agentId, sessionId));
@@ -126,12 +157,16 @@ function Header({ agent, view }: HeaderProps) {
         aria-label={t("session.tabs")}
         data={[
           { value: "conversation", label: t("session.conversation") },
-          { value: "changes", label: t("changes.title") },
+          // The workspace is as it is now, whatever moment is looked at.
+          ...(at === undefined ? [{ value: "changes", label: t("changes.title") }] : []),
           { value: "events", label: t("events.title") },
         ]}
         value={tab ?? "conversation"}
-        onChange={(value) => void navigate({ search: { tab: TABS.find((one) => one === value) } })}
+        onChange={(value) =>
+          void navigate({ search: { at, tab: TABS.find((one) => one === value) } })
+        }
       />
+      {!current?.delegated_by && <HistoryMenu />}
       <Menu position="bottom-end" width={280}>
         <Menu.Target>
           <Tooltip label={t("session.plural")} openDelay={400}>
@@ -209,7 +244,7 @@ function LostBanner({ stream }: { stream: StreamStatus }) {
 type EventsProps = { store: SessionStore; snapshot: SessionSnapshot; view: SessionView };
 
 function Events({ store, snapshot, view }: EventsProps) {
-  const { channel } = route.useSearch();
+  const { channel, at } = route.useSearch();
   const navigate = route.useNavigate();
   return (
     <EventsView
@@ -218,17 +253,23 @@ function Events({ store, snapshot, view }: EventsProps) {
       loadingOlder={snapshot.loadingOlder}
       channel={channel}
       onChannel={(chosen) =>
-        void navigate({ search: { tab: "events", channel: chosen }, replace: true })
+        void navigate({ search: { at, tab: "events", channel: chosen }, replace: true })
       }
     />
   );
 }
 
-type ConversationProps = { store: SessionStore; view: SessionView; loadingOlder: boolean };
+type ConversationProps = {
+  store: SessionStore;
+  view: SessionView;
+  loadingOlder: boolean;
+  /** A moment of it is looked at. */
+  past: boolean;
+};
 
-function Conversation({ store, view, loadingOlder }: ConversationProps) {
+function Conversation({ store, view, loadingOlder, past }: ConversationProps) {
   const empty = view.rows.list.length === 0 && view.outbox.length === 0 && view.first <= 1;
-  if (empty && view.state === "ready") return <Start store={store} />;
+  if (empty && view.state === "ready" && !past) return <Start store={store} />;
   return <Transcript store={store} view={view} loadingOlder={loadingOlder} />;
 }
 

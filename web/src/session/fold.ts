@@ -56,8 +56,14 @@ export type Item =
 /** An event came whose predecessor did not: the stream must be taken up again after `last`. */
 export class Gap extends Error {}
 
+/** What a view begins with, besides its events. */
+export type Opened = Pick<
+  Session,
+  "last_seq" | "state" | "turn" | "step" | "todos" | "approvals" | "usage"
+>;
+
 /** The view of a session just read, with the newest page of its events (ascending). */
-export function open(session: Session, newest: readonly SessionEvent[]): SessionView {
+export function open(session: Opened, newest: readonly SessionEvent[]): SessionView {
   const events = newest.filter((event) => event.seq <= session.last_seq);
   const view: SessionView = {
     last: session.last_seq,

@@ -1,7 +1,12 @@
 /** Which session a row belongs to, for the rows that read more of it. */
 import { createContext, useContext } from "react";
 
-export type SessionPlace = { agentId: string; sessionId: string };
+export type SessionPlace = {
+  agentId: string;
+  sessionId: string;
+  /** Only its last rows are shown, within another session. */
+  excerpt?: boolean;
+};
 
 export const PlaceContext = createContext<SessionPlace | null>(null);
 

@@ -15,6 +15,7 @@ import type { JsonObject } from "./events";
 import type { Outgoing } from "./fold";
 import type { Live } from "./live";
 import { Markdown } from "./Markdown";
+import { MomentMenu } from "./MomentMenu";
 import { paragraphs } from "./paragraphs";
 import type { DoneRow, ErrorRow, InterruptRow, MessageRow, ResumedRow, ThinkingRow } from "./rows";
 import { shorten } from "./summary";
@@ -33,6 +34,7 @@ export const MessageView = memo(function MessageView({ row }: { row: MessageRow 
           {clockTime(row.time, i18n.language)}
         </time>
         {!row.read && <span>{t("message.queued")}</span>}
+        <MomentMenu at={row.seq - 1} />
       </div>
     </div>
   );
@@ -139,7 +141,10 @@ export const DoneView = memo(function DoneView({ row }: { row: DoneRow }) {
     return (
       <>
         {row.answer && <Answer answer={row.answer} />}
-        <hr className={classes.rule} aria-label={t("done.completed")} />
+        <div className={classes.end}>
+          <hr className={classes.rule} aria-label={t("done.completed")} />
+          <MomentMenu at={row.seq} />
+        </div>
       </>
     );
   }

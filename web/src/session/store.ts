@@ -3,7 +3,7 @@
  * that nothing is lost or doubled when components come and go; `useSession` subscribes to it.
  */
 import type { EventSourceMessage } from "eventsource-parser";
-import { getSession, interruptSession, listEvents, sendMessage } from "../../.client";
+import { getSession, getSessionAt, interruptSession, listEvents, sendMessage } from "../../.client";
 import { authorizedFetch, BASE, data } from "../api/http";
 import { asProblem, type Problem } from "../api/problem";
 import { followStream, type StreamStatus } from "../api/stream";
@@ -17,6 +17,8 @@ export type SessionSnapshot = {
   readonly problem: Problem | null;
   readonly stream: StreamStatus;
   readonly loadingOlder: boolean;
+  /** Of a moment of the past: whether a fork may begin there. */
+  readonly forkable?: boolean;
 };
 
 /** Events of one page: a screen or ten, and one answer of some 100 KB at most. */
@@ -31,15 +33,18 @@ export class SessionStore {
   };
   readonly #agentId: string;
   readonly #sessionId: string;
+  readonly #at: number | undefined;
   readonly #listeners = new Set<() => void>();
   readonly #queue = new FrameQueue<Item>((items) => this.#fold(items));
   #closed = new AbortController();
   /** Aborts the current run of the stream only: after a gap another follows. */
   #run = new AbortController();
 
-  constructor(agentId: string, sessionId: string) {
+  /** `at`: the session as it was after that event, which nothing changes any more. */
+  constructor(agentId: string, sessionId: string, at?: number) {
     this.#agentId = agentId;
     this.#sessionId = sessionId;
+    this.#at = at;
   }
 
   get = (): SessionSnapshot => this.#snapshot;
@@ -55,15 +60,26 @@ export class SessionStore {
     const { signal } = this.#closed;
     this.#set({ problem: null });
     try {
-      const path = this.#path();
-      const session = await data(getSession({ path, signal }));
-      const newest = await this.#page(session.last_seq + 1, signal);
-      this.#set({ view: open(session, newest) });
+      await (this.#at === undefined ? this.#openNow(signal) : this.#openAt(this.#at, signal));
     } catch (error) {
       if (!signal.aborted) this.#set({ problem: asProblem(error) });
       return;
     }
-    this.#follow();
+    if (this.#at === undefined) this.#follow();
+  }
+
+  async #openNow(signal: AbortSignal): Promise<void> {
+    const session = await data(getSession({ path: this.#path(), signal }));
+    const newest = await this.#page(session.last_seq + 1, signal);
+    this.#set({ view: open(session, newest) });
+  }
+
+  async #openAt(at: number, signal: AbortSignal): Promise<void> {
+    const path = { ...this.#path(), seq: at };
+    const moment = await data(getSessionAt({ path, signal }));
+    const newest = await this.#page(moment.seq + 1, signal);
+    const { seq: last_seq, forkable } = moment;
+    this.#set({ view: open({ ...moment, last_seq, approvals: [] }, newest), forkable });
   }
 
   stop(): void {

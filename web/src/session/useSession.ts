@@ -5,8 +5,9 @@ import { type SessionSnapshot, SessionStore } from "./store";
 export function useSession(
   agentId: string,
   sessionId: string,
+  at: number | undefined,
 ): { store: SessionStore; snapshot: SessionSnapshot } {
-  const store = useMemo(() => new SessionStore(agentId, sessionId), [agentId, sessionId]);
+  const store = useMemo(() => new SessionStore(agentId, sessionId, at), [agentId, sessionId, at]);
   useEffect(() => {
     void store.start();
     return () => store.stop();
