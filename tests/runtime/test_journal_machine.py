@@ -202,7 +202,7 @@ class LateJournal(MemoryJournal):
     async def calm(self) -> None:
         """Refuse nothing more: what was to be refused is."""
         self.faults.clear()
-        while self.refusing:
+        while self.refusing:  # noqa: ASYNC110 - the loop goes round until it is, as everywhere here
             await asyncio.sleep(0)
 
 
@@ -484,6 +484,7 @@ class AgentMachine(RuleBasedStateMachine):
         check_turns(events, context)
         check_messages(events, context, self.house.accepted)
         check_conversation(context)
+        check_points(events, context)
         if not self.house.disturbed:
             assert not bodies(events, AgentResumed), "parking cuts nothing off"
 
@@ -510,6 +511,16 @@ class AgentMachine(RuleBasedStateMachine):
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run(asyncio.wait_for(work, LONGEST_WAIT))
+
+
+def check_points(events: list[Event], context: Context) -> None:
+    """What a fork is told of each moment is how it was then."""
+    past = Context()
+    for event in events:
+        past.apply([event])
+        point, turn = context.point(event.seq), past.turn if past.turn_open else 0
+        safe = not past.calls and not past._blocks
+        assert (point.safe, point.turn, point.state) == (safe, turn, past.state)
 
 
 def fold(events: list[Event]) -> Context:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
@@ -111,14 +111,16 @@ class Delegated:
     decided: PermissionDecided | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """What a fork has to know of a moment; it holds from `seq` until the next one."""
 
     seq: int
     safe: bool  # no tool call is open, no answer half told
     turn: int  # the one that is open, or 0
     state: AgentState
+
+
+Moved: TypeAlias = tuple[int, bool, int, AgentState]
 
 
 @dataclass(slots=True)
@@ -159,7 +161,7 @@ class Context:
     lineage: tuple[AgentForked, ...] = ()  # the forks it comes from, the oldest first
     snapshots: dict[str, int] = field(default_factory=dict)  # name -> number
     schedules: dict[str, Schedule] = field(default_factory=dict)  # those that may still fire
-    points: list[Point] = field(default_factory=list)
+    points: list[Moved] = field(default_factory=list)  # a `Point` each; plain, for they are many
     # what the limits of a turn are held against
     turn_steps: int = 0
     turn_tokens: int = 0
@@ -167,7 +169,8 @@ class Context:
     repeats: int = 0  # how often the last tool call came in a row
     steps_without_todos: int = 0
     summarised: bool = False  # the first of `messages` is a summary of those before it
-    tokens: int = 0  # about the size of `messages`: as the vendor counted, then as estimated
+    _counted: int = 0  # tokens that the vendor counted …
+    _counted_messages: int = 0  # … of so many of the first messages
     _last_call: tuple[str, bytes] | None = None
     _blocks: list[Block] = field(default_factory=list)
 
@@ -189,24 +192,30 @@ class Context:
                 return (first.message_id,)
         return tuple(key for key, message in self.queued.items() if not message.alone)
 
+    @property
+    def tokens(self) -> int:
+        """About the size of `messages`: as the vendor counted, and what came since as estimated."""
+        return self._counted + sum(map(estimated_tokens, self.messages[self._counted_messages :]))
+
     def open_todos(self) -> int:
         """How many todos are not completed."""
         return sum(todo.status is not TodoStatus.COMPLETED for todo in self.todos)
 
     def point(self, at: int) -> Point:
         """What a fork after event `at` has to know."""
-        return self.points[bisect_right(self.points, at, key=_seq_of) - 1]
+        return Point(*self.points[bisect_right(self.points, at, key=_seq_of) - 1])
 
     def safe_before(self, at: int) -> int:
         """The last number before `at` that a fork may begin after; 0 if there is none."""
         place = bisect_right(self.points, at, key=_seq_of) - 1
-        while place >= 0 and not self.points[place].safe:
+        while place >= 0 and not Point(*self.points[place]).safe:
             place -= 1
         following = self.points[place + 1 : place + 2]
-        return following[0].seq - 1 if following else 0
+        return _seq_of(following[0]) - 1 if following else 0
 
     def apply(self, events: Iterable[Event]) -> None:
         """Take in events. They must follow on the last one without a gap."""
+        folds, moves = _FOLDS, _MOVES
         for event in events:
             seq, time, body = event.seq, event.time, event.body
             if seq != self.seq + 1:
@@ -216,15 +225,17 @@ class Context:
             if self.state is AgentState.WORKING and time > self.time and kind is not AgentResumed:
                 self.turn_work += time - self.time
             self.seq, self.time = seq, time
-            _FOLDS[kind](self, body)
-            self._mark(seq)
+            folds[kind](self, body)
+            if kind in moves or not self.points:
+                self._mark(seq)
 
     def _mark(self, seq: int) -> None:
-        safe = not self.calls and not self._blocks
-        turn = self.turn if self.turn_open else 0
-        last = self.points[-1] if self.points else None
-        if last is None or (last.safe, last.turn, last.state) != (safe, turn, self.state):
-            self.points.append(Point(seq, safe, turn, self.state))
+        safe, turn = not (self.calls or self._blocks), self.turn if self.turn_open else 0
+        if self.points:
+            _, was_safe, was_turn, was_state = self.points[-1]
+            if was_safe is safe and was_turn == turn and was_state is self.state:
+                return
+        self.points.append((seq, safe, turn, self.state))
 
     def _receive(self, body: MessageReceived) -> None:
         self.queued[body.message_id] = body
@@ -238,9 +249,11 @@ class Context:
         self._count_repeats(body)
 
     def _use(self, body: TokenUsage) -> None:
+        counted = body.usage.input + body.usage.output
         self.usage += body.usage
-        self.turn_tokens += body.usage.input + body.usage.output
-        self.tokens = body.usage.input + body.usage.output or self.tokens
+        self.turn_tokens += counted
+        if counted:
+            self._counted, self._counted_messages = counted, len(self.messages)
 
     def _decide(self, body: PermissionDecided) -> None:
         if (call := self.calls.get(body.call_id)) is not None:
@@ -349,7 +362,7 @@ class Context:
         self.seen.update(body.files)
         for path in body.files:
             self.changed.pop(path, None)
-        if not any(True for _ in self.open_calls()):
+        if all(call.end is not None for call in self.calls.values()):
             # Results reach the model in the order of the calls, whichever ended first.
             for call in self.calls.values():
                 if (end := call.end) is not None:
@@ -391,7 +404,6 @@ class Context:
     def _tell(self, message: Message) -> None:
         """Add what the model reads at its next call."""
         self.messages.append(message)
-        self.tokens += estimated_tokens(message)
 
     def _compress(self, body: ContextCompressed) -> None:
         if body.phase == "end":
@@ -399,7 +411,8 @@ class Context:
             gone = shown_again(self._attached_before(kept))
             summary = f"<summary>{SUMMARY_HEAD}\n\n{body.summary}{gone}</summary>"
             self.messages = [UserMessage(summary), *self.messages[kept:]]
-            self.tokens, self.summarised = body.tokens, True
+            self._counted, self._counted_messages = body.tokens, len(self.messages)
+            self.summarised = True
 
     def _begin_fork(self, body: AgentForked) -> None:
         self.agent_id, self.metadata = body.agent_id, body.metadata
@@ -435,9 +448,25 @@ def _result(end: ToolEnd) -> ToolMessage:
     return ToolMessage(end.call_id, end.name, end.content, end.outcome, end.attachments)
 
 
-def _seq_of(point: Point) -> int:
-    return point.seq
+def _seq_of(point: Moved) -> int:
+    return point[0]
 
+
+# What can open or close a call or a turn, say a half of an answer, or move the state: by the others
+# no point begins. A test holds this to the folds.
+_MOVES: frozenset[type[Body]] = frozenset(
+    {
+        AgentForked,
+        Done,
+        StateChanged,
+        StepComplete,
+        StepStarted,
+        Text,
+        Thinking,
+        ToolCall,
+        ToolEnd,
+    }
+)
 
 # A table: on the way of every event, and three times as fast as a `match`. Whole, by a test.
 _FOLDS: dict[type[Body], Callable[[Context, Any], None]] = {

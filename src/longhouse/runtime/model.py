@@ -17,6 +17,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+import msgspec
+
 from longhouse.kit.errors import LonghouseError
 from longhouse.protocol.events import Attached, Delta, Outcome, Text, Thinking, ToolCall, Usage
 from longhouse.runtime.tools.base import Tool
@@ -25,23 +27,21 @@ Block: TypeAlias = Thinking | Text | ToolCall
 """A part of a model's answer. It is the event body itself: what the model said is what is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class UserMessage:
+# Structs without the garbage collector: a session has thousands, all made anew when it is opened.
+class UserMessage(msgspec.Struct, frozen=True, gc=False):
     """Something a person (or another agent) said, or a reminder of the runtime's own."""
 
     text: str
     attachments: tuple[Attached, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AssistantMessage:
+class AssistantMessage(msgspec.Struct, frozen=True, gc=False):
     """One answer of the model, in its order."""
 
     blocks: tuple[Block, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ToolMessage:
+class ToolMessage(msgspec.Struct, frozen=True, gc=False):
     """The result of one tool call of the answer before. Results come in the order of the calls."""
 
     call_id: str

@@ -7,7 +7,8 @@ bytes are not known here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from longhouse.protocol.events import Attached
 from longhouse.runtime.attachments import PREFIX, described, short_id
