@@ -176,7 +176,10 @@ def _finish(conn: Connection, held: list[Run]) -> None:
 
 
 def _fill(conn: Connection, size: Size) -> None:
-    conn.execute(insert(tenants), {"id": TENANT, "name": TENANT, "created_at": NOW})
+    conn.execute(
+        insert(tenants),
+        {"id": TENANT, "name": TENANT, "name_key": TENANT, "created_at": NOW, "updated_at": NOW},
+    )
     conn.execute(text(_FILL_LANES.format(lanes=size.lanes)), {"tenant": TENANT})
     fill_runs = _FILL_RUNS.format(
         waiting=size.waiting,

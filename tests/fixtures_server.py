@@ -17,10 +17,11 @@ from tests.fixtures_db import copied_database
 
 from longhouse.identity.accounts import sign_in_key
 from longhouse.identity.auth import Origin, tenant_of_own_row
-from longhouse.identity.models import SystemRole, Tenant, TenantRole, User, UserId
+from longhouse.identity.models import SystemRole, Tenant, User, UserId
 from longhouse.identity.passwords import Passwords
+from longhouse.identity.scopes import TenantRole
 from longhouse.identity.service.issuing import SignedIn
-from longhouse.identity.store import tenants, users
+from longhouse.identity.store import members, tenants, users
 from longhouse.kit.clock import Clock, ManualClock
 from longhouse.kit.ids import new_id
 from longhouse.kit.settings import SandboxMode, Settings
@@ -166,7 +167,7 @@ async def add_user(
     def add(conn: Connection) -> None:
         found = tenants.find_named(conn, tenant)
         if found is None:
-            found = Tenant(id=new_id("tenant"), name=tenant, created_at=now)
+            found = Tenant(id=new_id("tenant"), name=tenant, created_at=now, updated_at=now)
             tenants.add(conn, found)
             furnish_tenant(conn, tenant_of_own_row(found.id), now)
         users.add(
@@ -176,7 +177,7 @@ async def add_user(
             email_key=sign_in_key(user.email),
             password_hash=password_hash,
         )
-        tenants.add_membership(conn, user_id=user.id, tenant_id=found.id, role=role, now=now)
+        members.add(conn, user_id=user.id, tenant_id=found.id, role=role, now=now)
 
     await house.database.write(add)
     return await house.identity.logins.login(username, PASSWORD, origin=HERE)

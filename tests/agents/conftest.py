@@ -25,13 +25,12 @@ from longhouse.agents.workspaces import Workspaces
 from longhouse.fleet.service import RunExecutor
 from longhouse.identity.auth import Origin, Principal
 from longhouse.identity.models import (
-    ALL_SCOPES,
     ActorKind,
     LoginId,
     SystemRole,
     TenantId,
-    TenantRole,
 )
+from longhouse.identity.scopes import ALL_SCOPES, TenantRole
 from longhouse.kit.bus.memory import MemoryBus
 from longhouse.kit.clock import SystemClock
 from longhouse.kit.db.database import Database

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
+from tests.rows import tenant_row
 
 from longhouse.agents.journal import DatabaseJournal
 from longhouse.agents.models import AgentId, PostId, SessionId, agents, posts, sessions
@@ -21,7 +22,7 @@ AGENT = AgentId("agent_a")
 
 
 def add_tenant(conn: Connection, tenant_id: TenantId = TENANT) -> None:
-    conn.execute(tenants.insert(), {"id": tenant_id, "name": tenant_id, "created_at": NOON})
+    conn.execute(tenants.insert(), tenant_row(tenant_id, NOON))
 
 
 def add_user(conn: Connection, user_id: str = "user_a", *, name: str = "Ada") -> None:

@@ -35,11 +35,11 @@ from longhouse.identity.models import (
     SystemRole,
     Tenant,
     TenantId,
-    TenantRole,
     User,
     UserId,
 )
-from longhouse.identity.store import tenants, users
+from longhouse.identity.scopes import TenantRole
+from longhouse.identity.store import members, tenants, users
 from longhouse.identity.tokens import AccessClaims, AccessTokens
 from longhouse.kit.db.database import open_database
 from longhouse.kit.ids import new_id
@@ -245,7 +245,7 @@ async def add_user_elsewhere(data_dir: Path, username: str) -> None:
         active=True,
         created_at=now,
     )
-    tenant = Tenant(id=new_id("tenant"), name="elsewhere", created_at=now)
+    tenant = Tenant(id=new_id("tenant"), name="elsewhere", created_at=now, updated_at=now)
 
     def add(conn: Connection) -> None:
         tenants.add(conn, tenant)
@@ -257,7 +257,7 @@ async def add_user_elsewhere(data_dir: Path, username: str) -> None:
             email_key=sign_in_key(user.email),
             password_hash=password_hash,
         )
-        tenants.add_membership(
+        members.add(
             conn, user_id=user.id, tenant_id=tenant.id, role=TenantRole.OWNER, now=now
         )
 

@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from sqlalchemy import Connection, func, select
+from tests.rows import tenant_row
 
 from longhouse.fleet import store
 from longhouse.fleet.models import Run, lanes, runs
@@ -195,7 +196,7 @@ class QueueMachine(RuleBasedStateMachine):
     def _empty(self, conn: Connection) -> None:
         metadata.create_all(conn)
         conn.execute(tenants.delete())
-        conn.execute(tenants.insert(), {"id": TENANT, "name": TENANT, "created_at": self.now})
+        conn.execute(tenants.insert(), tenant_row(TENANT, self.now))
 
     def _heads(self) -> list[str]:
         free = (

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 from tests.patience import PATIENCE
+from tests.rows import tenant_row
 
 from longhouse.fleet import store
 from longhouse.fleet.models import MAX_ATTEMPTS, RUNS_TOPIC, Run, runs
@@ -130,7 +131,7 @@ class House:
 @pytest.fixture
 async def house(database: Database) -> AsyncIterator[House]:
     house = House(database)
-    row = {"id": TENANT, "name": TENANT, "created_at": house.clock.now()}
+    row = tenant_row(TENANT, house.clock.now())
     await database.write(lambda conn: conn.execute(tenants.insert(), row))
     yield house
     await house.kill()

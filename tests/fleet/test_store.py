@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 from sqlalchemy import Connection, select
+from tests.rows import tenant_row
 
 from longhouse.fleet import store
 from longhouse.fleet.models import MAX_ATTEMPTS, Run, RunId, lanes, runs
@@ -121,9 +122,7 @@ class Queue:
 @pytest.fixture
 async def queue(database: Database) -> Queue:
     def add(tenant_id: TenantId) -> Callable[[Connection], object]:
-        return lambda conn: conn.execute(
-            tenants.insert(), {"id": tenant_id, "name": tenant_id, "created_at": NOON}
-        )
+        return lambda conn: conn.execute(tenants.insert(), tenant_row(tenant_id, NOON))
 
     await database.write(add(TENANT))
     return Queue(database)

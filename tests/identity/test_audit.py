@@ -10,11 +10,10 @@ from tests.fixtures_server import HERE, PASSWORD, add_user
 from longhouse.identity import audit
 from longhouse.identity.auth import Principal, ScopeMissing
 from longhouse.identity.models import (
-    SCOPES,
     SYSTEM,
-    TenantRole,
     audit_entries,
 )
+from longhouse.identity.scopes import SCOPES, TenantRole
 from longhouse.kit.clock import ManualClock
 from longhouse.server.house import House
 

@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures_server import add_user, calling
 
 from longhouse.identity.api.audit import COLUMNS, csv_line
-from longhouse.identity.models import TenantRole
+from longhouse.identity.scopes import TenantRole
 from longhouse.identity.service import audit_log
 from longhouse.kit.clock import ManualClock
 from longhouse.server.house import House

@@ -10,7 +10,8 @@ from tests.fixtures_server import HERE, add_user
 from tests.patience import PATIENCE
 
 from longhouse.identity.auth import Principal
-from longhouse.identity.models import TenantRole, logins, memberships, users
+from longhouse.identity.models import logins, memberships, users
+from longhouse.identity.scopes import TenantRole
 from longhouse.identity.service.issuing import SignedIn
 from longhouse.kit.clock import ManualClock
 from longhouse.server.house import House

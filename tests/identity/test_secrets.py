@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from sqlalchemy import Connection, delete, insert, select, update
+from tests.rows import tenant_row
 
 from longhouse.identity.auth import tenant_of_own_row
 from longhouse.identity.models import TenantId, encryption_keys, secrets, tenants
@@ -41,7 +42,7 @@ async def house(database: Database, ring: Keyring) -> Database:
 
     def make(conn: Connection) -> None:
         for tenant in (A, B):
-            conn.execute(insert(tenants), {"id": tenant, "name": tenant, "created_at": NOW})
+            conn.execute(insert(tenants), tenant_row(tenant, NOW))
         remember_key(conn, ring, now=NOW)
 
     await database.write(make)

@@ -364,11 +364,13 @@ class TestTenant:
     async def test_a_foreign_tenant_and_a_missing_one_get_the_same_answer(
         self, house: House, admin: httpx2.AsyncClient
     ) -> None:
-        foreign = (await add_user(house, "eve", tenant="elsewhere")).memberships[0].tenant_id
-        answers = [
-            await admin.get("/api/v1/auth/me", headers={"X-Longhouse-Tenant": tenant})
-            for tenant in (foreign, "tenant_missing")
-        ]
+        foreign = (await admin.get("/api/v1/auth/me")).json()["tenant"]["id"]
+        signed_in = await add_user(house, "eve", tenant="elsewhere")
+        async with calling(house, signed_in.access_token) as eve:
+            answers = [
+                await eve.get("/api/v1/auth/me", headers={"X-Longhouse-Tenant": tenant})
+                for tenant in (foreign, "tenant_missing")
+            ]
 
         assert [answer.status_code for answer in answers] == [404, 404]
         problems = [answer.json() for answer in answers]

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import longhouse
-from longhouse.identity.models import ALL_SCOPES
+from longhouse.identity.scopes import ALL_SCOPES
 
 PACKAGE = Path(longhouse.__file__).parent
 PROOF = PACKAGE / "identity" / "auth.py"

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from tests.fixtures_server import add_user, calling
 
-from longhouse.identity.models import TenantRole
+from longhouse.identity.scopes import TenantRole
 from longhouse.kit.clock import Clock, SystemClock
 from longhouse.runtime.model import Models
 from longhouse.runtime.models.fixed import FixedModels

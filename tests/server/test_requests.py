@@ -18,7 +18,8 @@ from starlette.routing import Route
 from tests.fixtures_server import ADMIN, add_user, calling
 
 from longhouse.identity.api.base import CurrentPrincipal
-from longhouse.identity.models import TenantRole, audit_entries
+from longhouse.identity.models import audit_entries
+from longhouse.identity.scopes import TenantRole
 from longhouse.server import routes
 from longhouse.server.house import House
 from longhouse.server.middleware import RequestEnvelope

@@ -59,6 +59,14 @@ def checked(new: NewUser) -> NewUser:
     return normal
 
 
+def checked_email(email: str, *, field: str = "email") -> str:
+    """The address in normal form. Raises `InvalidInput`."""
+    wrong = _wrong_email(email.strip())
+    if wrong is not None:
+        raise InvalidInput(wrong, errors=[{"field": field, "message": wrong}])
+    return email.strip()
+
+
 def sign_in_key(name: str) -> str:
     """What a username or e-mail address is compared by: neither case nor width counts."""
     return unicodedata.normalize("NFKC", name).strip().casefold()

@@ -8,17 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longhouse.identity.models import (
-    SCOPES,
+    NAME_CHARACTERS,
     Actor,
     ActorKind,
     LoginId,
     Membership,
     SystemRole,
     TenantId,
-    TenantRole,
+    TenantStatus,
     User,
     UserId,
 )
+from longhouse.identity.scopes import ALL_SCOPES, SCOPES, TenantRole
 from longhouse.kit.errors import Forbidden, Json, NotFound
 
 CREDENTIALS_TOPIC = "credentials"
@@ -90,7 +91,7 @@ class Principal(Caller):
     """A caller acting in one tenant."""
 
     tenant_id: TenantId
-    tenant_role: TenantRole
+    tenant_role: TenantRole | None  # None: an admin of the server who is no member
     scopes: frozenset[str]
 
     def may(self, scope: str) -> bool:
@@ -144,13 +145,15 @@ class AdminsOnly(NotAllowed):
 
 
 class NoSuchTenant(NotFound):
-    """No tenant of this id, or none the user is a member of; which of the two is not told."""
+    """No tenant of this id, or none the caller may act in; which of the two is not told."""
+
+    code = "no-such-tenant"
 
     def __init__(self, tenant_id: str) -> None:
         super().__init__(
             "There is no such tenant.",
             hint="GET /api/v1/auth/me lists yours.",
-            tenant=tenant_id,
+            tenant=tenant_id[:NAME_CHARACTERS],
         )
 
 
@@ -165,33 +168,73 @@ class NoTenant(Forbidden):
         )
 
 
-def prove(
-    user: User,
-    login_id: LoginId,
-    memberships: Sequence[Membership],
-    *,
-    wanted: str | None,
-    origin: Origin,
-) -> Principal:
-    """The principal of a live login in the wanted tenant, or in the user's first.
+class TenantSuspended(NotAllowed):
+    """The caller's own tenant, in which nothing may be done for now."""
 
-    The memberships are those just read for this very login. Raises `NoSuchTenant`, `NoTenant`.
-    """
-    if not memberships:
-        raise NoTenant if wanted is None else NoSuchTenant(wanted)
-    place = memberships[0]
-    if wanted is not None:
-        place = next((one for one in memberships if one.tenant_id == wanted), place)
-        if place.tenant_id != wanted:
-            raise NoSuchTenant(wanted)
-    return Principal(
+    code = "tenant-suspended"
+
+    def __init__(self, caller: Caller, tenant_id: str) -> None:
+        super().__init__(
+            caller,
+            "This tenant is suspended.",
+            wanted=tenant_id,
+            hint="Ask an admin of this server to resume it.",
+        )
+
+
+def caller_of(user: User, login_id: LoginId, *, origin: Origin) -> Caller:
+    """The user of a live login."""
+    return Caller(
         kind=ActorKind.USER,
         id=user.id,
         name=user.display_name,
         credential=login_id,
         role=user.role,
         origin=origin,
-        tenant_id=TenantId(place.tenant_id),
-        tenant_role=place.role,
-        scopes=SCOPES[place.role],
+    )
+
+
+def choose(places: Sequence[Membership], *, wanted: str | None) -> Membership | None:
+    """The place that a user wants to act in, or the first one where that is possible.
+
+    None when the user has no such place. Raises `NoTenant`.
+    """
+    if wanted is not None:
+        return next((place for place in places if place.tenant_id == wanted), None)
+    if not places:
+        raise NoTenant
+    active = (place for place in places if place.tenant_status is TenantStatus.ACTIVE)
+    return next(active, places[0])
+
+
+def enter(caller: Caller, place: Membership) -> Principal:
+    """The caller in a place of theirs, which was just read for them. Raises `TenantSuspended`.
+
+    Admins of the server may act in a suspended tenant.
+    """
+    if place.tenant_status is TenantStatus.SUSPENDED and caller.role is not SystemRole.ADMIN:
+        raise TenantSuspended(caller, place.tenant_id)
+    scopes = ALL_SCOPES if caller.role is SystemRole.ADMIN else SCOPES[place.role]
+    return _principal(caller, place.tenant_id, role=place.role, scopes=scopes)
+
+
+def enter_as_admin(caller: Caller, tenant_id: str) -> Principal:
+    """An admin of the server in a tenant they are no member of. Raises `AdminsOnly`."""
+    caller.require_admin()
+    return _principal(caller, tenant_id, role=None, scopes=ALL_SCOPES)
+
+
+def _principal(
+    caller: Caller, tenant_id: str, *, role: TenantRole | None, scopes: frozenset[str]
+) -> Principal:
+    return Principal(
+        kind=caller.kind,
+        id=caller.id,
+        name=caller.name,
+        credential=caller.credential,
+        role=caller.role,
+        origin=caller.origin,
+        tenant_id=TenantId(tenant_id),
+        tenant_role=role,
+        scopes=scopes,
     )

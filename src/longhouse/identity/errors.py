@@ -3,7 +3,7 @@
 Services raise these; `auth` and `tokens` have those of a principal and of a token beside them.
 """
 
-from longhouse.kit.errors import Conflict, Forbidden, Json, Unauthenticated
+from longhouse.kit.errors import Conflict, Forbidden, Json, NotFound, Unauthenticated
 
 
 class WrongCredentials(Unauthenticated):
@@ -55,3 +55,43 @@ class NameTaken(Conflict):
             {"field": field, "message": "Another user has this already."} for field in fields
         ]
         super().__init__(f"Taken already: {', '.join(fields)}.", errors=errors)
+
+
+class NoSuchUser(NotFound):
+    """No user of this id or name."""
+
+    code = "no-such-user"
+
+    def __init__(self, user: str) -> None:
+        super().__init__(f"There is no user {user[:80]!r}.")
+
+
+class TenantNameTaken(Conflict):
+    """Another tenant has this name."""
+
+    code = "tenant-name-taken"
+
+    def __init__(self, name: str) -> None:
+        message = f"There is a tenant with the name {name!r} already."
+        errors: list[Json] = [{"field": "name", "message": message}]
+        super().__init__(message, hint="Choose another name.", errors=errors)
+
+
+class NoSuchMember(NotFound):
+    """No member of this id in the tenant."""
+
+    code = "no-such-member"
+
+    def __init__(self, user_id: str) -> None:
+        super().__init__(f"The tenant has no member {user_id[:80]!r}.")
+
+
+class LastOwner(Conflict):
+    """The tenant would be left without an owner."""
+
+    code = "last-owner"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is the tenant's only owner.", hint="Make somebody else an owner first."
+        )

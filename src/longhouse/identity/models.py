@@ -1,10 +1,10 @@
 """What identity knows: tenants, users, memberships, logins, set-up links, secrets, audit entries.
 
-The tables, the values read from them, and which role may do what. Every room above imports the
-ids and the scopes from here; nothing here reads or writes.
+The tables and the values read from them. Every room above imports the ids from here; nothing here
+reads or writes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NewType
@@ -21,9 +21,11 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    text,
 )
 
-from longhouse.kit.db.tables import UtcDateTime, metadata
+from longhouse.identity.scopes import TenantRole
+from longhouse.kit.db.tables import Document, JsonDocument, UtcDateTime, metadata
 
 TenantId = NewType("TenantId", str)
 """A *proved* tenant id: the caller may act in that tenant. Only `identity.auth` makes one."""
@@ -44,28 +46,19 @@ class SystemRole(StrEnum):
     USER = "user"  # what the memberships say
 
 
-class TenantRole(StrEnum):
-    """What a user may do in one tenant."""
+class TenantType(StrEnum):
+    """What kind of organisation a tenant is."""
 
-    OWNER = "owner"  # everything, and gives the tenant away
-    ADMIN = "admin"  # everything but that
-    MEMBER = "member"  # works with agents
-    VIEWER = "viewer"  # looks
+    PERSONAL = "personal"  # of one person
+    ENTERPRISE = "enterprise"  # of several
 
 
-_VIEW = frozenset({"agents:read", "posts:read", "sessions:read", "tenant:read"})
-_WORK = _VIEW | {"agents:write", "approvals:decide", "sessions:write", "workspaces:write"}
-_MANAGE = _WORK | {"audit:read", "members:write", "posts:write", "tenant:write"}
+class TenantStatus(StrEnum):
+    """Whether a tenant may be used."""
 
-SCOPES: dict[TenantRole, frozenset[str]] = {
-    TenantRole.OWNER: _MANAGE | {"tenant:transfer"},
-    TenantRole.ADMIN: _MANAGE,
-    TenantRole.MEMBER: _WORK,
-    TenantRole.VIEWER: _VIEW,
-}
-"""The scopes of each tenant role: `<what>:<may>`."""
-
-ALL_SCOPES = frozenset[str]().union(*SCOPES.values())
+    ACTIVE = "active"
+    SUSPENDED = "suspended"  # everything is kept and nothing may be done, until it is resumed
+    DELETED = "deleted"  # as good as gone; for a while it can be restored
 
 
 class ActorKind(StrEnum):
@@ -94,8 +87,35 @@ tenants = Table(
     "tenants",
     metadata,
     Column("id", String, primary_key=True),
-    Column("name", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("name_key", String, nullable=False),  # what names are compared by: `names.key_of`
+    Column("type", String, nullable=False, server_default=TenantType.ENTERPRISE),
+    Column("description", String, nullable=False, server_default=""),
+    Column("contact_email", String, nullable=True),
+    Column("config", Document, nullable=False, server_default="{}"),  # of its programs, not ours
+    Column("status", String, nullable=False, server_default=TenantStatus.ACTIVE),
+    Column("owner_id", String, ForeignKey("users.id", ondelete="SET NULL"), nullable=True),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("deleted_at", UtcDateTime, nullable=True),
+    _one_of("type", TenantType),
+    _one_of("status", TenantStatus),
+    CheckConstraint("(status = 'deleted') = (deleted_at IS NOT NULL)", name="deleted_whole"),
+)
+# One name, one tenant; that of a deleted tenant is free.
+Index(
+    "tenants_by_name",
+    tenants.c.name_key,
+    unique=True,
+    sqlite_where=text("status <> 'deleted'"),
+    postgresql_where=text("status <> 'deleted'"),
+)
+# Few: what claims of runs and sweeps look through.
+Index(
+    "tenants_not_active",
+    tenants.c.id,
+    sqlite_where=text("status <> 'active'"),
+    postgresql_where=text("status <> 'active'"),
 )
 
 users = Table(
@@ -224,7 +244,15 @@ class Tenant:
 
     id: str  # not proved: see `TenantId`
     name: str
+    type: TenantType = TenantType.ENTERPRISE
+    description: str = ""
+    contact_email: str | None = None
+    config: dict[str, JsonDocument] = field(default_factory=dict)
+    status: TenantStatus = TenantStatus.ACTIVE
+    owner_id: UserId | None = None  # who it was made for
     created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,7 +274,21 @@ class Membership:
 
     tenant_id: str
     tenant_name: str
+    tenant_status: TenantStatus
     role: TenantRole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A user as one tenant sees them."""
+
+    user_id: UserId
+    username: str
+    display_name: str
+    email: str
+    active: bool
+    role: TenantRole
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

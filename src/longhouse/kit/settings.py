@@ -149,6 +149,9 @@ class Settings(BaseSettings):
         description="Another key that decrypts stored secrets and encrypts none: the next or the "
         "last one while the key is changed.",
     )
+    tenant_grace_days: int = Field(
+        30, ge=0, description="Days for which a deleted tenant can be restored; then it is gone."
+    )
     sandbox: SandboxMode = Field(
         SandboxMode.AUTO,
         description="Boundary around an agent's tools: auto (the strongest that works here, or "

@@ -332,7 +332,9 @@ async def _identity(
             access_seconds=settings.access_token_seconds,
             refresh_days=settings.refresh_token_days,
         ),
+        tenant_grace=timedelta(days=settings.tenant_grace_days),
         tenant_made=furnish_tenant,
+        tenant_goes=(),
     )
 
 

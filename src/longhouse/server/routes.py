@@ -6,7 +6,7 @@
 from fastapi import APIRouter
 
 from longhouse.agents.api import agents, forks, posts, sessions
-from longhouse.identity.api import audit, first_run, logins
+from longhouse.identity.api import audit, first_run, logins, tenants
 from longhouse.server import health
 from longhouse.server.alias import alias_router
 from longhouse.server.aliases import ALIASES
@@ -21,6 +21,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, first_run.router),
     (API, logins.router),
     (API, audit.router),
+    (API, tenants.router),
     (API, posts.router),
     (API, agents.router),
     (API, sessions.router),

@@ -12,7 +12,8 @@ from fastapi.security import HTTPBearer
 from pydantic import Field
 from starlette.requests import HTTPConnection
 
-from longhouse.identity.auth import Origin, Principal
+from longhouse.identity.auth import Caller, Origin, Principal
+from longhouse.identity.service.authentication import Known
 from longhouse.identity.service.identity import Identity
 from longhouse.kit.errors import Unauthenticated
 
@@ -54,30 +55,65 @@ def origin_of(connection: HTTPConnection) -> Origin:
     )
 
 
-async def principal_of(connection: HTTPConnection) -> Principal:
-    """Who a request comes from, by its bearer token and the tenant it names.
+async def known_of(connection: HTTPConnection) -> Known:
+    """Who a request comes from, by its bearer token, and where they may act.
 
-    Raises `NoCredential`, `TokenInvalid`, `TokenExpired`, `NoSuchTenant`, `NoTenant`.
+    Raises `NoCredential`, `TokenInvalid`, `TokenExpired`.
     """
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise NoCredential
-    return await identity_of(connection).authentication.principal(
-        token.strip(),
-        tenant_id=connection.headers.get(TENANT_HEADER),
-        origin=origin_of(connection),
+    return await identity_of(connection).authentication.known(
+        token.strip(), origin=origin_of(connection)
     )
 
 
-async def _principal_dependency(
-    connection: HTTPConnection, _: Annotated[object, Security(bearer)]
-) -> Principal:
-    """`principal_of`, with the scheme in the OpenAPI document."""
-    return await principal_of(connection)
+async def principal_of(connection: HTTPConnection) -> Principal:
+    """Who a request comes from, in the tenant it names.
 
+    Raises what `known_of` raises, and `NoSuchTenant`, `NoTenant`, `TenantSuspended`.
+    """
+    return await _enter(connection, await known_of(connection))
+
+
+async def _known_dependency(
+    connection: HTTPConnection, _: Annotated[object, Security(bearer)]
+) -> Known:
+    """`known_of`, with the scheme in the OpenAPI document; read once for a request."""
+    return await known_of(connection)
+
+
+CurrentKnown = Annotated[Known, Depends(_known_dependency)]
+
+
+def _caller_dependency(known: CurrentKnown) -> Caller:
+    return known.caller
+
+
+async def _principal_dependency(connection: HTTPConnection, known: CurrentKnown) -> Principal:
+    return await _enter(connection, known)
+
+
+async def _principal_there(
+    connection: HTTPConnection, known: CurrentKnown, tenant_id: str
+) -> Principal:
+    return await identity_of(connection).authentication.enter(known, tenant_id, even_deleted=True)
+
+
+async def _enter(connection: HTTPConnection, known: Known) -> Principal:
+    return await identity_of(connection).authentication.enter(
+        known, connection.headers.get(TENANT_HEADER)
+    )
+
+
+CurrentCaller = Annotated[Caller, Depends(_caller_dependency)]
+"""Whoever sent a request that is about no tenant; asking for it makes a route refuse others."""
 
 CurrentPrincipal = Annotated[Principal, Depends(_principal_dependency)]
-"""The signed-in user of a request; asking for it makes a route refuse everybody else."""
+"""Whoever sent a request, in their tenant; asking for it makes a route refuse everybody else."""
+
+PrincipalThere = Annotated[Principal, Depends(_principal_there)]
+"""The same in the tenant that the address names as `tenant_id`."""
 
 CurrentIdentity = Annotated[Identity, Depends(identity_of)]
 CurrentOrigin = Annotated[Origin, Depends(origin_of)]

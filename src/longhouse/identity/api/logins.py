@@ -6,10 +6,11 @@ from fastapi import APIRouter, Cookie, Request, Response
 from pydantic import BaseModel
 
 from longhouse.identity.api.base import (
+    CurrentCaller,
     CurrentIdentity,
+    CurrentKnown,
     CurrentOrigin,
     CurrentPrincipal,
-    NoCredential,
     Text,
 )
 from longhouse.identity.api.views import (
@@ -23,6 +24,7 @@ from longhouse.identity.api.views import (
     user_view,
 )
 from longhouse.identity.errors import RefreshRefused
+from longhouse.identity.scopes import TenantRole
 
 
 class LoginBody(BaseModel):
@@ -79,20 +81,18 @@ async def refresh(
 
 
 @router.post("/auth/logout", status_code=204)
-async def logout(
-    principal: CurrentPrincipal, identity: CurrentIdentity, response: Response
-) -> None:
+async def logout(caller: CurrentCaller, identity: CurrentIdentity, response: Response) -> None:
     """End this login: its tokens stop at once, and its open streams end."""
-    await identity.logins.logout(principal)
+    await identity.logins.logout(caller)
     response.delete_cookie(REFRESH_COOKIE, path=COOKIE_PATH)
 
 
 @router.get("/auth/me")
-async def me(principal: CurrentPrincipal, identity: CurrentIdentity) -> Me:
+async def me(known: CurrentKnown, principal: CurrentPrincipal, identity: CurrentIdentity) -> Me:
     """The signed-in user, the tenant this request acts in, and the user's tenants."""
-    user, memberships = await identity.authentication.me(principal)
-    tenants = [place_view(membership) for membership in memberships]
+    tenants = [place_view(place) for place in known.places]
     current = next((tenant for tenant in tenants if tenant.id == principal.tenant_id), None)
-    if current is None:  # removed between two reads
-        raise NoCredential
-    return Me(user=user_view(user), tenant=current, tenants=tenants)
+    if current is None:  # an admin of the server in a tenant of others
+        tenant = await identity.tenants.get(principal)
+        current = TenantView(id=tenant.id, name=tenant.name, role=TenantRole.OWNER)
+    return Me(user=user_view(known.user), tenant=current, tenants=tenants)

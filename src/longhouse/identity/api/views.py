@@ -6,7 +6,8 @@ from typing import Literal
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from longhouse.identity.models import Membership, SystemRole, TenantRole, User
+from longhouse.identity.models import Membership, SystemRole, User
+from longhouse.identity.scopes import TenantRole
 from longhouse.identity.service.issuing import SignedIn
 
 REFRESH_COOKIE = "longhouse_refresh"

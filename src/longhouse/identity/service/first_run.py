@@ -4,7 +4,6 @@ The server asks for the link at each start, `api.first_run` takes its token; `cr
 beside a running server too. Passwords are hashed before a transaction and never inside one.
 """
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -12,23 +11,23 @@ from sqlalchemy.exc import IntegrityError
 
 from longhouse.identity import audit
 from longhouse.identity.accounts import NewUser, checked, sign_in_key
-from longhouse.identity.auth import Origin, tenant_of_own_row
+from longhouse.identity.auth import Origin
 from longhouse.identity.errors import NameTaken, SetUpAlready, SetupLinkInvalid
 from longhouse.identity.models import (
     SYSTEM,
     Actor,
     SystemRole,
     Tenant,
-    TenantId,
-    TenantRole,
     User,
     UserId,
 )
 from longhouse.identity.passwords import Passwords
+from longhouse.identity.scopes import TenantRole
 from longhouse.identity.service.issuing import Issuer, SignedIn
 from longhouse.identity.service.refusals import Refusals
+from longhouse.identity.service.tenants import TenantMade, add_tenant
 from longhouse.identity.slowdown import SlowDown
-from longhouse.identity.store import setup_links, tenants, users
+from longhouse.identity.store import members, setup_links, tenants, users
 from longhouse.identity.store.logins import SignedInUser
 from longhouse.identity.tokens import new_refresh_token, new_secret, sha256
 from longhouse.kit.clock import Clock
@@ -37,9 +36,6 @@ from longhouse.kit.ids import new_id
 
 DEFAULT_TENANT = "default"
 SETUP_LINK_LIFE = timedelta(hours=24)
-
-TenantMade = Callable[[Connection, TenantId, datetime], None]
-"""What a room above does for each new tenant, in the transaction that makes it."""
 
 
 class FirstRun:
@@ -193,40 +189,33 @@ def _add_admin(
         tenant_id=None,
         after={"username": user.username, "email": user.email, "role": user.role},
     )
-    tenant_id = _default_tenant(conn, actor=actor, now=now, tenant_made=tenant_made)
-    tenants.add_membership(
-        conn, user_id=user.id, tenant_id=tenant_id, role=TenantRole.OWNER, now=now
-    )
+    _join_default_tenant(conn, user, actor=actor, now=now, tenant_made=tenant_made)
+    return user
+
+
+def _join_default_tenant(
+    conn: Connection, user: User, *, actor: Actor, now: datetime, tenant_made: TenantMade
+) -> None:
+    """Own the tenant of a house that has only one, made when it is missing."""
+    found = tenants.find_named(conn, DEFAULT_TENANT)
+    if found is None:
+        tenant = Tenant(
+            id=new_id("tenant"),
+            name=DEFAULT_TENANT,
+            owner_id=user.id,
+            created_at=now,
+            updated_at=now,
+        )
+        add_tenant(conn, tenant, actor=actor, tenant_made=tenant_made)
+        return
+    role = TenantRole.OWNER
+    members.add(conn, user_id=user.id, tenant_id=found.id, role=role, now=now)
     audit.record(
         conn,
         actor=actor,
         now=now,
         action="membership.created",
         target=user.id,
-        tenant_id=tenant_id,
-        after={"role": TenantRole.OWNER},
+        tenant_id=found.id,
+        after={"role": role},
     )
-    return user
-
-
-def _default_tenant(
-    conn: Connection, *, actor: Actor, now: datetime, tenant_made: TenantMade
-) -> TenantId:
-    """The tenant of a house that has only one, made when it is missing."""
-    found = tenants.find_named(conn, DEFAULT_TENANT)
-    if found is not None:
-        return tenant_of_own_row(found.id)
-    tenant = Tenant(id=new_id("tenant"), name=DEFAULT_TENANT, created_at=now)
-    tenants.add(conn, tenant)
-    tenant_id = tenant_of_own_row(tenant.id)
-    audit.record(
-        conn,
-        actor=actor,
-        now=now,
-        action="tenant.created",
-        target=tenant.id,
-        tenant_id=tenant_id,
-        after={"name": tenant.name},
-    )
-    tenant_made(conn, tenant_id, now)
-    return tenant_id

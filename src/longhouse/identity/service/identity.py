@@ -3,16 +3,20 @@
 `server.house` makes it; `api` finds it in the application's state.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from longhouse.identity.passwords import Passwords
 from longhouse.identity.service.audit_log import AuditLog
 from longhouse.identity.service.authentication import Authentication
-from longhouse.identity.service.first_run import FirstRun, TenantMade
+from longhouse.identity.service.first_run import FirstRun
 from longhouse.identity.service.issuing import Issuer, Lifetimes
 from longhouse.identity.service.liveness import Liveness
 from longhouse.identity.service.logins import Logins
+from longhouse.identity.service.members import Members
 from longhouse.identity.service.refusals import Refusals
+from longhouse.identity.service.tenants import TenantGoes, TenantMade, Tenants
 from longhouse.identity.slowdown import SlowDown
 from longhouse.identity.tokens import AccessTokens, RefreshTokens
 from longhouse.kit.bus.base import Bus
@@ -30,7 +34,9 @@ class Identity:
     first_run: FirstRun
     liveness: Liveness
     logins: Logins
+    members: Members
     refusals: Refusals
+    tenants: Tenants
 
 
 def make_identity(
@@ -42,7 +48,9 @@ def make_identity(
     refresh_secret: bytes,
     passwords: Passwords,
     lifetimes: Lifetimes,
+    tenant_grace: timedelta,
     tenant_made: TenantMade,
+    tenant_goes: Sequence[TenantGoes],
 ) -> Identity:
     """The services on one database.
 
@@ -52,11 +60,12 @@ def make_identity(
     slow_down = SlowDown(clock)
     issuer = Issuer(tokens=tokens, lifetimes=lifetimes, clock=clock)
     refusals = Refusals(database=database, clock=clock)
+    authentication = Authentication(
+        database=database, clock=clock, tokens=tokens, refusals=refusals
+    )
     return Identity(
         audit_log=AuditLog(database=database),
-        authentication=Authentication(
-            database=database, clock=clock, tokens=tokens, refusals=refusals
-        ),
+        authentication=authentication,
         first_run=FirstRun(
             database=database,
             clock=clock,
@@ -66,7 +75,7 @@ def make_identity(
             refusals=refusals,
             tenant_made=tenant_made,
         ),
-        liveness=Liveness(database=database, bus=bus, clock=clock),
+        liveness=Liveness(authentication, bus=bus),
         logins=Logins(
             database=database,
             bus=bus,
@@ -77,5 +86,14 @@ def make_identity(
             refresh_tokens=RefreshTokens(refresh_secret),
             refusals=refusals,
         ),
+        members=Members(database=database, bus=bus, clock=clock),
         refusals=refusals,
+        tenants=Tenants(
+            database=database,
+            bus=bus,
+            clock=clock,
+            grace=tenant_grace,
+            tenant_made=tenant_made,
+            tenant_goes=tenant_goes,
+        ),
     )

@@ -17,7 +17,7 @@ from longhouse.identity.models import (
     Membership,
     User,
 )
-from longhouse.identity.store import logins, tenants
+from longhouse.identity.store import logins, members
 from longhouse.identity.store.logins import SignedInUser
 from longhouse.identity.tokens import AccessClaims, AccessTokens, RefreshToken
 from longhouse.kit.clock import Clock
@@ -91,9 +91,7 @@ class Issuer:
             target=login.id,
             tenant_id=None,
         )
-        return SignedInUser(
-            user=user, login=login, memberships=tenants.memberships_of(conn, user.id)
-        )
+        return SignedInUser(user=user, login=login, memberships=members.of_user(conn, user.id))
 
     def hand_out(self, signed_in: SignedInUser, refresh: RefreshToken) -> SignedIn:
         """The tokens of a login, for its client."""

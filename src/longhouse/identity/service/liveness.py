@@ -12,11 +12,8 @@ from collections.abc import AsyncIterator
 import structlog
 
 from longhouse.identity.auth import CREDENTIALS_TOPIC, Principal
-from longhouse.identity.store import logins
-from longhouse.identity.store.logins import SignedInUser
+from longhouse.identity.service.authentication import Authentication
 from longhouse.kit.bus.base import Bus, BusClosed
-from longhouse.kit.clock import Clock
-from longhouse.kit.db.database import Database
 from longhouse.kit.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -28,10 +25,9 @@ LOOK_EVERY_SECONDS = 0.5
 class Liveness:
     """What is open, by whom it was opened. One for each process."""
 
-    def __init__(self, *, database: Database, bus: Bus, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, authentication: Authentication, *, bus: Bus) -> None:
+        self._authentication = authentication
         self._bus = bus
-        self._clock = clock
         self._open: dict[asyncio.Event, Principal] = {}
         self._task: asyncio.Task[None] | None = None
 
@@ -64,19 +60,7 @@ class Liveness:
 
     async def _look(self) -> None:
         asked = dict(self._open)
-        ids = {principal.credential for principal in asked.values()}
-        found = await self._database.read(lambda conn: logins.find_all(conn, ids))
+        standing = await self._authentication.standing(set(asked.values()))
         for over, principal in asked.items():
-            if not self._stands(principal, found.get(principal.credential)):
+            if principal not in standing:
                 over.set()
-
-    def _stands(self, principal: Principal, now: SignedInUser | None) -> bool:
-        """Whether the login still gives what it gave when the stream was opened."""
-        return (
-            now is not None
-            and now.counts(self._clock.now())
-            and any(
-                place.tenant_id == principal.tenant_id and place.role is principal.tenant_role
-                for place in now.memberships
-            )
-        )

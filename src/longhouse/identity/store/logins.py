@@ -11,7 +11,7 @@ from longhouse.identity.models import (
     Login,
     LoginId,
     Membership,
-    TenantRole,
+    TenantStatus,
     User,
     UserId,
     logins,
@@ -19,6 +19,7 @@ from longhouse.identity.models import (
     tenants,
 )
 from longhouse.identity.models import users as user_table
+from longhouse.identity.scopes import TenantRole
 from longhouse.identity.store import users
 
 COLUMNS = (
@@ -129,11 +130,16 @@ def _signed_in(conn: Connection, which: ColumnElement[bool]) -> dict[LoginId, Si
             memberships.c.role.label("tenant_role"),
             tenants.c.id.label("tenant_id"),
             tenants.c.name.label("tenant_name"),
+            tenants.c.status.label("tenant_status"),
         )
         .select_from(
             logins.join(user_table, logins.c.user_id == user_table.c.id)
             .outerjoin(memberships, memberships.c.user_id == user_table.c.id)
-            .outerjoin(tenants, tenants.c.id == memberships.c.tenant_id)
+            .outerjoin(
+                tenants,
+                (tenants.c.id == memberships.c.tenant_id)
+                & (tenants.c.status != TenantStatus.DELETED),
+            )
         )
         .where(which)
         .order_by(memberships.c.created_at, tenants.c.id)
@@ -155,6 +161,7 @@ def _membership(row: Row[*tuple[Any, ...]]) -> Membership:
     return Membership(
         tenant_id=row.tenant_id,
         tenant_name=row.tenant_name,
+        tenant_status=TenantStatus(row.tenant_status),
         role=TenantRole(row.tenant_role),
     )
 

@@ -22,6 +22,12 @@ def any_exists(conn: Connection) -> bool:
     return bool(conn.execute(select(exists().where(users.c.id.is_not(None)))).scalar_one())
 
 
+def find(conn: Connection, user_id: str) -> User | None:
+    """The user of this id."""
+    row = conn.execute(select(*COLUMNS).where(users.c.id == user_id)).one_or_none()
+    return None if row is None else of_row(row)
+
+
 def taken_fields(conn: Connection, *, username_key: str, email_key: str) -> tuple[str, ...]:
     """Which of the two another user has."""
     found = conn.execute(
