@@ -9,10 +9,11 @@ from collections.abc import Iterable
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from longhouse import __version__
-from longhouse.server import errors
+from longhouse.server import errors, mcp
 from longhouse.server.console import Console
 from longhouse.server.errors import PROBLEM_JSON, Problem
 from longhouse.server.house import House
@@ -42,6 +43,7 @@ def build_app(house: House) -> ASGIApp:
     api.state.models = house.models
     api.state.secure_cookies = (house.settings.public_url or "").startswith("https://")
     if house.answers:
+        api.router.routes.append(Route(mcp.PATH, mcp.McpEndpoint(house), methods=["POST"]))
         # What is no route is the console's: it has no route of its own, so that a wrong method on
         # an address of the API is told as such.
         api.router.default = Console()
