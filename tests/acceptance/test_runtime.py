@@ -1836,6 +1836,38 @@ async def test_30_an_interrupt_stops_the_sub_agent_too(house: House) -> None:
     assert bodies(child, Done)[0].reason is DoneReason.INTERRUPTED
 
 
+async def test_30_what_a_sub_agents_sub_agent_asks_reaches_the_people_of_the_first(
+    house: House,
+) -> None:
+    def answer(request: ModelRequest) -> Any:
+        told = [m for m in request.messages if isinstance(m, ToolMessage)]
+        if told:
+            return say(told[0].content)
+        match request.messages[0]:
+            case UserMessage(text="change it"):
+                return call("change", thing="x", call_id="c1")
+            case UserMessage(text="deeper"):
+                return call("task_run", post="helper", prompt="change it", call_id="second")
+            case _:
+                return call("task_run", post="helper", prompt="deeper", call_id="first")
+
+    asking = Permissions(mode=Mode.ASK, rules=(Rule(verdict=Verdict.ALLOW, pattern="task_run"),))
+    agent = await _boss(house, answer, change, permissions=asking)
+    await agent.send("go")
+    required = await until(agent, PermissionRequired)
+    await house.stop()
+
+    agent = await _boss(house, answer, change, permissions=asking)
+    assert (required.name, required.arguments) == ("change", {"thing": "x"})
+    assert (required.call_id, required.delegated_by) == ("first/second/c1", "first")
+    assert [one.call_id for one in (await agent.status()).approvals] == [required.call_id]
+    await agent.decide(required.call_id, "allow")
+    assert await agent.rest() is AgentState.READY
+
+    assert bodies(await journal_of(agent), ToolEnd)[0].content == "changed x"
+    assert len(bodies(await journal_of(agent), PermissionRequired)) == 1
+
+
 async def test_30_the_depth_of_sub_agents_is_bounded(house: House) -> None:
     def answer(request: ModelRequest) -> Any:
         told = [m for m in request.messages if isinstance(m, ToolMessage)]

@@ -15,13 +15,21 @@ from typing import Literal
 import msgspec
 
 from longhouse.kit.errors import LonghouseError
-from longhouse.protocol.events import AgentCreated, AgentState, DoneReason, Draft, JsonObject
+from longhouse.protocol.events import (
+    AgentCreated,
+    AgentState,
+    DoneReason,
+    Draft,
+    JsonObject,
+    PermissionDecided,
+    PermissionRequired,
+)
 from longhouse.runtime.agent import Agent
 from longhouse.runtime.life import Life
 from longhouse.runtime.pool import Pool
 from longhouse.runtime.posts import Post
 from longhouse.runtime.sandbox import egress_hosts
-from longhouse.runtime.services import Errand, PostSource, Services
+from longhouse.runtime.services import AskPeople, Errand, PostSource, Services
 from longhouse.runtime.tasks import ended
 from longhouse.runtime.tools.base import ToolFailed
 
@@ -59,7 +67,9 @@ def sub_agent_id(parent_id: str, call_id: str) -> str:
 
 async def _open(services: Services, pool: Pool, errand: Errand, depth: int) -> Agent:
     agent_id = sub_agent_id(errand.parent_id, errand.call_id)
-    own = replace(services, drive=False, post=_narrowed(services, errand))
+    own = replace(
+        services, drive=False, post=_narrowed(services, errand), ask_above=_asking(errand)
+    )
     created = AgentCreated(
         agent_id=agent_id, post=errand.post, metadata=_metadata(errand, depth=depth)
     )
@@ -109,25 +119,33 @@ def narrow(post: Post, within: Post) -> Post:
     )
 
 
-async def _ask_parent(agent: Agent, errand: Errand) -> None:
-    """Put every approval before the parent's people, all at once."""
-    status = await agent.status()
+def _asking(errand: Errand) -> AskPeople:
+    """How a sub-agent asks: its parent's people, who are told for which errand it is."""
 
-    async def ask(call_id: str) -> None:
-        required = next(one for one in status.approvals if one.call_id == call_id)
+    async def ask(required: PermissionRequired) -> PermissionDecided:
         forwarded = msgspec.structs.replace(
             required,
-            call_id=f"{errand.call_id}/{call_id}",
+            call_id=f"{errand.call_id}/{required.call_id}",
             delegated_by=errand.call_id,
             reason=f"sub-agent of post {errand.post}: {required.reason}",
         )
-        decided = await errand.ask(forwarded)
+        return await errand.ask(forwarded)
+
+    return ask
+
+
+async def _ask_parent(agent: Agent, errand: Errand) -> None:
+    """Put every approval before the parent's people, all at once."""
+    ask, status = _asking(errand), await agent.status()
+
+    async def decide(required: PermissionRequired) -> None:
+        decided = await ask(required)
         decision: Literal["allow", "deny"] = "allow" if decided.decision == "allow" else "deny"
-        await agent.decide(call_id, decision, note=decided.note, by=decided.by)
+        await agent.decide(required.call_id, decision, note=decided.note, by=decided.by)
 
     async with asyncio.TaskGroup() as asking:
         for required in status.approvals:
-            asking.create_task(ask(required.call_id))
+            asking.create_task(decide(required))
 
 
 async def _answer(agent: Agent) -> str:

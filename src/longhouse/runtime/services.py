@@ -25,6 +25,9 @@ PostSource: TypeAlias = Callable[[str, str], Awaitable[Post]]
 WorkspaceSource: TypeAlias = Callable[[str, JsonObject], Awaitable[Path]]
 """(agent id, metadata) -> the absolute path of its workspace, which exists."""
 
+AskPeople: TypeAlias = Callable[[PermissionRequired], Awaitable[PermissionDecided]]
+"""Puts an approval before people and waits for their decision."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Errand:
@@ -36,8 +39,8 @@ class Errand:
     within: Post  # the parent's: the sub-agent may do no more
     post: str
     prompt: str
-    ask: Callable[[PermissionRequired], Awaitable[PermissionDecided]]
-    """Puts an approval before the parent's people and waits for their decision."""
+    ask: AskPeople
+    """The parent's people; of a parent that is a sub-agent itself, those of the first above it."""
     interrupted: Callable[[], bool]
     """Whether the parent's turn is being stopped for good, and not only put away."""
 
@@ -63,3 +66,4 @@ class Services:
     delegate: Callable[[Errand], Awaitable[str]]  # raises ToolFailed
     fire_at: Callable[[str, int | None], None]  # (agent id, when it has something scheduled)
     drive: bool  # agents go on by themselves; a server calls `Agent.run` instead
+    ask_above: AskPeople | None = None  # of a sub-agent, which has no people of its own

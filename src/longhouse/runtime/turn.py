@@ -550,7 +550,7 @@ class Turn:
             within=within,
             post=post,
             prompt=prompt,
-            ask=self._ledger.ask,
+            ask=self._s.ask_above or self._ledger.ask,
             interrupted=lambda: self._context.interrupting,
         )
         return await self._s.delegate(errand)
