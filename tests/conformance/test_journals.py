@@ -15,6 +15,7 @@ from tests.fixtures_db import copied_database, copied_file, opened_database
 from tests.patience import PATIENCE
 
 from longhouse.kit.bus.memory import MemoryBus
+from longhouse.kit.db.group_commit import DatabaseClosed
 from longhouse.protocol.events import (
     AgentCreated,
     Attached,
@@ -523,6 +524,21 @@ async def test_a_file_from_before_there_were_forks_can_be_forked(tmp_path: Path)
 
 
 OLD_EVENT = b'{"type":"text","step":1,"text":"old"}'
+
+
+async def test_a_journal_that_is_closed_says_so(tmp_path: Path) -> None:
+    journal = SQLiteJournal(tmp_path / "agents.db")
+    await journal.create("a", [created()])
+    reading = asyncio.create_task(journal.read("a"))
+    await asyncio.sleep(0)
+
+    await journal.close()
+
+    assert len(await reading) == 1
+    with pytest.raises(DatabaseClosed):
+        await journal.read("a")
+    with pytest.raises(DatabaseClosed):
+        await journal.post("a", [text("late")])
 
 
 async def test_a_file_keeps_journals_and_epochs_for_the_next_process(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.clock import Clock, SystemClock
 from longhouse.kit.db import sqlite
-from longhouse.kit.db.group_commit import GroupCommit
+from longhouse.kit.db.group_commit import DatabaseClosed, GroupCommit
 from longhouse.protocol.events import Draft, Event, decode_rows, encode_body
 from longhouse.runtime.journals.base import (
     DuplicateKey,
@@ -137,6 +137,7 @@ class SQLiteJournal:
         self._reader = sqlite.connect(path)
         self._reader.execute("PRAGMA query_only=ON")
         self._reading = ThreadPoolExecutor(1, "longhouse-journal-reader")
+        self._closed = False
         self._writer = GroupCommit(self._connection, self._connection)
 
     async def create(self, agent_id: str, drafts: Sequence[Draft]) -> bool:
@@ -229,7 +230,8 @@ class SQLiteJournal:
         return rows[0][0] if rows else None
 
     async def close(self) -> None:
-        """Finish what is queued and close the file."""
+        """Finish what is queued and close the file; every use of it is `DatabaseClosed` then."""
+        self._closed = True
         await self._writer.close()
         await asyncio.to_thread(self._reading.shutdown)
         self._reader.close()
@@ -251,6 +253,8 @@ class SQLiteJournal:
         return await self._reading_thread(lambda: self._fetch(query, parameters))
 
     async def _reading_thread(self, work: Callable[[], list[Row]]) -> list[Row]:
+        if self._closed:
+            raise DatabaseClosed
         return await asyncio.get_running_loop().run_in_executor(self._reading, work)
 
     def _blob(self, agent_id: str, digest: str) -> list[Row]:
