@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from longhouse.kit.errors import LonghouseError, Unavailable
@@ -47,7 +48,8 @@ logger = logging.getLogger(__name__)
 TAKEN_OVER = "its agent was taken over by another process"
 PUT_AWAY = "its agent was put away"
 
-_SCHEDULING = (ScheduleSet, ScheduleCancelled, ScheduleFired)
+_SCHEDULING = frozenset({ScheduleSet, ScheduleCancelled, ScheduleFired})
+_body_of = attrgetter("body")
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +371,8 @@ class Life:
 
     def _told(self, context: Context, events: Sequence[Event]) -> None:
         self._listeners.tell(events)
-        if any(isinstance(event.body, _SCHEDULING) for event in events):
+        # At its opening these are all events there are.
+        if not _SCHEDULING.isdisjoint(map(type, map(_body_of, events))):
             self.look_ahead(context)
 
     def _fires_at(self, moment: int | None) -> None:
