@@ -24,6 +24,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     select,
     text,
     tuple_,
@@ -268,6 +269,15 @@ def wake_due(conn: Connection, *, now: datetime) -> int:
         ).rowcount
         _refresh(conn, lane)
     return woken
+
+
+def lengths(conn: Connection) -> dict[tuple[str, RunState], int]:
+    """How many runs of each kind wait, and how many are being executed."""
+    found: dict[tuple[str, RunState], int] = {}
+    for state in (RunState.QUEUED, RunState.LEASED):
+        counted = select(runs.c.kind, func.count()).where(_is(state)).group_by(runs.c.kind)
+        found |= {(kind, state): count for kind, count in conn.execute(counted)}
+    return found
 
 
 def is_open(conn: Connection, *, kind: str, subject: str) -> bool:

@@ -115,6 +115,23 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field(
         "console", description="Log for people (console) or for programs (json, one per line)."
     )
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Token that /metrics asks for, as `Authorization: Bearer …`; without it "
+        "/metrics answers this machine only.",
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        validation_alias=_also("otlp_endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="OpenTelemetry collector that gets spans by OTLP over HTTP, e.g. "
+        "http://localhost:4318.",
+    )
+    sentry_dsn: SecretStr | None = Field(
+        None,
+        validation_alias=_also("sentry_dsn", "SENTRY_DSN"),
+        description="Sentry project that gets reports of errors.",
+    )
     access_token_seconds: int = Field(
         900, ge=30, description="Life of an access token, in seconds."
     )
@@ -263,7 +280,7 @@ class Settings(BaseSettings):
     def _lower_case(cls, value: object) -> object:
         return value.strip().lower() if isinstance(value, str) else value
 
-    @field_validator("public_url", "openai_base_url", "anthropic_base_url")
+    @field_validator("public_url", "otlp_endpoint", "openai_base_url", "anthropic_base_url")
     @classmethod
     def _web_address(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:

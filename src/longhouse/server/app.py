@@ -47,7 +47,10 @@ def build_app(house: House) -> ASGIApp:
         # What is no route is the console's: it has no route of its own, so that a wrong method on
         # an address of the API is told as such.
         api.router.default = Console()
-    return RequestEnvelope(BodyLimit(api, most_bytes=house.settings.max_body_bytes))
+    app: ASGIApp = BodyLimit(api, most_bytes=house.settings.max_body_bytes)
+    for observer in house.observers:
+        app = observer.around_requests(app)
+    return RequestEnvelope(app)
 
 
 def build_api() -> FastAPI:

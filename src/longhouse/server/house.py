@@ -7,7 +7,7 @@ house to `app.build_app`. Importing this module makes nothing.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from longhouse.agents.streams import Streams
 from longhouse.agents.worker import TurnHandler
 from longhouse.agents.workspaces import Workspaces
 from longhouse.fleet.node import Node
-from longhouse.fleet.service import RunExecutor
+from longhouse.fleet.service import Handler, RunExecutor
 from longhouse.identity.accounts import NewUser
 from longhouse.identity.chain import Head
 from longhouse.identity.models import TenantId, User
@@ -45,6 +45,7 @@ from longhouse.kit.bus.choose import default_bus_url, opened_bus
 from longhouse.kit.clock import Clock, SystemClock
 from longhouse.kit.db.database import Database, open_database
 from longhouse.kit.db.migrate import require_current, upgrade
+from longhouse.kit.extras import needed
 from longhouse.kit.settings import Duty, Settings
 from longhouse.runtime.mcp.file import read_servers
 from longhouse.runtime.mcp.server import McpServer
@@ -58,6 +59,8 @@ from longhouse.runtime.tools.outputs import Outputs
 from longhouse.runtime.tools.registry import builtin_tools
 from longhouse.server.keys import encryption_ring, signing_keys
 from longhouse.server.lock import only_server_of
+from longhouse.server.metrics import Metrics
+from longhouse.server.observer import Observer
 
 PARK_SECONDS = 10.0
 """For turns to come to a safe point when the server stops; what takes longer is cut off, and its
@@ -75,6 +78,8 @@ class House:
     clock: Clock
     database: Database
     bus: Bus
+    metrics: Metrics
+    observers: tuple[Observer, ...]  # the metrics among them
     identity: Identity
     secrets: Secrets
     sandbox: Sandbox
@@ -123,13 +128,17 @@ async def open_house(
     """
     clock = clock or SystemClock()
     _hide_secrets(settings)
+    metrics = Metrics()
     with only_server_of(settings.database_url), Node(settings.data_dir) as node:
         async with (
-            opened_database(settings, clock) as database,
+            _reporting(settings),
+            _opened_tracing(settings) as tracing,
+            opened_database(settings, clock, metrics) as database,
             opened_bus(settings.bus_url or default_bus_url(settings.database_url)) as bus,
             _opened_models(settings, clock) as models,
         ):
             sandbox = sandbox or await choose(settings.sandbox.value)
+            observers = (metrics, *tracing)
             stopping = asyncio.Event()
             secrets = Secrets(encryption_ring(settings))
             identity = await _identity(
@@ -148,7 +157,7 @@ async def open_house(
             )
             journal = DatabaseJournal(database, clock=clock, bus=bus)
             async with Runtime(
-                models=turn_models or models,
+                models=_observed(turn_models or models, observers),
                 posts=posts.of_session,
                 mcp=servers,
                 journal=journal,
@@ -170,6 +179,8 @@ async def open_house(
                     clock=clock,
                     database=database,
                     bus=bus,
+                    metrics=metrics,
+                    observers=observers,
                     identity=identity,
                     secrets=secrets,
                     sandbox=sandbox,
@@ -191,7 +202,7 @@ async def open_house(
                         bus=bus,
                         clock=clock,
                         # The one table in which results go up: what executes which kind of run.
-                        handlers={TURN: TurnHandler(runtime, journal)},
+                        handlers=_watched({TURN: TurnHandler(runtime)}, observers),
                         holder=node.name,
                         slots=settings.worker_slots,
                         lease=timedelta(seconds=settings.lease_seconds),
@@ -219,13 +230,17 @@ async def working(house: House) -> AsyncIterator[asyncio.Task[None] | None]:
 
 
 @contextlib.asynccontextmanager
-async def opened_database(settings: Settings, clock: Clock) -> AsyncIterator[Database]:
+async def opened_database(
+    settings: Settings, clock: Clock, metrics: Metrics | None = None
+) -> AsyncIterator[Database]:
     """The database of this house: with the right key, and the tables up to date.
 
     Raises `WrongKey` before anything is changed, and what opening may raise.
     """
     ring = encryption_ring(settings)
     database = await open_database(settings.database_url)
+    if metrics is not None:
+        database = Database(database.dialect, metrics.around_database(database.runner))
     try:
         await database.read(lambda conn: prove_keys(conn, ring))
         await upgrade(database)
@@ -348,6 +363,44 @@ def _hide_secrets(settings: Settings) -> None:
         for address in addresses.split(","):
             # As it stands there and not by itself: a weak one may be a word that logs need.
             logs.hide(f":{urlsplit(address).password}@")
+
+
+@contextlib.asynccontextmanager
+async def _opened_tracing(settings: Settings) -> AsyncIterator[tuple[Observer, ...]]:
+    """Whoever makes spans, when the settings name somebody who wants them."""
+    if settings.otlp_endpoint is None:
+        yield ()
+        return
+    with needed("spans", extra="telemetry"):
+        from longhouse.server.tracing import opened_tracing  # noqa: PLC0415 - optional
+    async with opened_tracing(settings.otlp_endpoint) as tracing:
+        yield (tracing,)
+
+
+@contextlib.asynccontextmanager
+async def _reporting(settings: Settings) -> AsyncIterator[None]:
+    """Report errors, when the settings name somebody who wants them."""
+    if settings.sentry_dsn is None:
+        yield
+        return
+    with needed("reports of errors", extra="sentry"):
+        from longhouse.server.reporting import reporting  # noqa: PLC0415 - optional
+    async with reporting(settings.sentry_dsn.get_secret_value()):
+        yield
+
+
+def _observed(models: Models, observers: Iterable[Observer]) -> Models:
+    for observer in observers:
+        models = observer.around_models(models)
+    return models
+
+
+def _watched(
+    handlers: Mapping[str, Handler], observers: Iterable[Observer]
+) -> Mapping[str, Handler]:
+    for observer in observers:
+        handlers = {kind: observer.around_handler(each) for kind, each in handlers.items()}
+    return handlers
 
 
 @contextlib.asynccontextmanager

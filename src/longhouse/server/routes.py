@@ -7,13 +7,16 @@ from fastapi import APIRouter
 
 from longhouse.agents.api import agents, forks, posts, sessions
 from longhouse.identity.api import audit, first_run, logins, tenants
-from longhouse.server import health
+from longhouse.server import health, scrape
 from longhouse.server.alias import alias_router
 from longhouse.server.aliases import ALIASES
 
 API = "/api/v1"
 
-OF_EVERY_PROCESS: tuple[tuple[str, APIRouter], ...] = (("", health.router),)
+OF_EVERY_PROCESS: tuple[tuple[str, APIRouter], ...] = (
+    ("", health.router),
+    ("", scrape.router),
+)
 """What a process answers that has another duty than answering."""
 
 ROUTERS: tuple[tuple[str, APIRouter], ...] = (

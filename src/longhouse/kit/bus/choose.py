@@ -5,13 +5,14 @@ asks for them.
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.bus.carried import CarriedBus, Carrier
 from longhouse.kit.bus.memory import MemoryBus
 from longhouse.kit.db.database import POSTGRES_SCHEMES
 from longhouse.kit.errors import Misconfigured
+from longhouse.kit.extras import needed
 
 MEMORY = "memory"
 NATS_SCHEMES = ("nats://", "tls://")
@@ -44,11 +45,11 @@ async def opened_bus(url: str) -> AsyncIterator[Bus]:
 def _carrier(url: str) -> Carrier:
     """Lazily: the clients are optional packages, and most houses need none of them."""
     if url.startswith(NATS_SCHEMES):
-        with _package_of("NATS", extra="nats"):
+        with needed("a bus on NATS", extra="nats"):
             from longhouse.kit.bus.nats import NatsCarrier  # noqa: PLC0415
         return NatsCarrier(url)
     if url.startswith(POSTGRES_SCHEMES):
-        with _package_of("PostgreSQL", extra="postgres"):
+        with needed("a bus on PostgreSQL", extra="postgres"):
             from longhouse.kit.bus.postgres import PostgresCarrier  # noqa: PLC0415
         return PostgresCarrier(url)
     raise Misconfigured(
@@ -56,14 +57,3 @@ def _carrier(url: str) -> Carrier:
         hint="Set LONGHOUSE_BUS_URL to memory, nats://host:4222 or "
         "postgresql://user:password@host/database, or leave it out.",
     )
-
-
-@contextlib.contextmanager
-def _package_of(name: str, *, extra: str) -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise Misconfigured(
-            f"A bus on {name} needs the package {error.name}, which is not installed.",
-            hint=f'Install it with: pip install "longhouse[{extra}]"',
-        ) from error

@@ -91,6 +91,11 @@ class Database:
         self.dialect = dialect
         self._runner = runner
 
+    @property
+    def runner(self) -> Runner:
+        """What runs the functions: to be wrapped by whoever measures it."""
+        return self._runner
+
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Call `work(connection)` to look something up; it must not write and must fetch its rows.
 
