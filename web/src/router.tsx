@@ -154,6 +154,12 @@ const audit = createRoute({
   component: lazyRouteComponent(() => import("./audit/AuditPage"), "AuditPage"),
 });
 
+const people = createRoute({
+  getParentRoute: () => settings,
+  path: "/people",
+  component: lazyRouteComponent(() => import("./people/PeoplePage"), "PeoplePage"),
+});
+
 const health = createRoute({
   getParentRoute: () => settings,
   path: "/health",
@@ -167,7 +173,7 @@ export const router = createRouter({
     app.addChildren([
       ...[home, inbox, agents, newAgent, session, posts, newPost, post],
       agent.addChildren([agentSessions, agentSettings]),
-      settings.addChildren([settingsHome, account, audit, health]),
+      settings.addChildren([settingsHome, account, people, audit, health]),
     ]),
   ]),
   defaultPreload: "intent",

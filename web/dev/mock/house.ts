@@ -5,6 +5,7 @@
 import { agentRoutes } from "./agents.ts";
 import { auditRoutes } from "./audit.ts";
 import { identityRoutes } from "./identity.ts";
+import { memberRoutes } from "./members.ts";
 import { postRoutes } from "./posts.ts";
 import { serverRoutes } from "./server.ts";
 import { sessionRoutes } from "./sessions.ts";
@@ -27,6 +28,7 @@ export function routesOf(state: State): Routes {
     ...auditRoutes(state),
     ...serverRoutes(state),
     ...identityRoutes(state),
+    ...memberRoutes(state),
     ...postRoutes(state),
     ...agentRoutes(state),
     ...sessionRoutes(state),

@@ -1,4 +1,5 @@
 /** Fills a house with what is worth looking at: a long conversation, and one that waits. */
+import { addMember } from "./members.ts";
 import type { ScriptedSession } from "./session.ts";
 import type { State } from "./state.ts";
 
@@ -14,6 +15,10 @@ export function seed(house: State): void {
   ada.add({ type: "message", message_id: "seed", text, sender: "admin" });
   void ada.play("seed", 1);
   addHistory(house);
+  addMember(house, "admin", "owner");
+  addMember(house, "grace", "admin");
+  addMember(house, "zhang.wei", "member").display_name = "张伟";
+  addMember(house, "edsger", "viewer").active = false;
 }
 
 /** What the audit tells of the days before. */

@@ -4,6 +4,7 @@ import type {
   AttachmentBody,
   AuditEntryView,
   Health,
+  MemberView,
   ModelView,
   PostView,
   TenantView,
@@ -49,6 +50,7 @@ export class State {
   agents: AgentView[] = [];
   sessions: ScriptedSession[] = [];
   audit: AuditEntryView[] = [];
+  members: MemberView[] = [];
   /** Bytes by their digest. */
   readonly attachments = new Map<string, { bytes: Uint8Array<ArrayBuffer>; mediaType: string }>();
   /** Agents whose workspace holds changes. */

@@ -12,6 +12,7 @@ import {
   listApprovals,
   listAuditEntries,
   listEvents,
+  listMembers,
   listModels,
   listPosts,
   listSessions,
@@ -170,6 +171,11 @@ export const modelsQuery = () =>
 export const auditEntriesQuery = (search: AuditSearch) =>
   pages(["audit", search], (after) =>
     data(listAuditEntries({ query: { ...auditQuery(search), after, limit: PAGE_ROWS } })),
+  );
+
+export const membersQuery = (tenantId: string) =>
+  pages(["members", tenantId], (after) =>
+    data(listMembers({ path: { tenant_id: tenantId }, query: { after, limit: PAGE_ROWS } })),
   );
 
 export const healthQuery = () =>
