@@ -26,11 +26,12 @@ def at_end(conn: Connection, step: Callable[[Connection, Sequence[T]], None], it
 def run_whole(conn: Connection, work: Callable[[Connection], R]) -> R:
     """The work of one transaction, then what it left for the end."""
     steps: dict[Callable[[Connection, Sequence[object]], None], list[object]] = {}
-    conn.info[_PLACE] = steps
+    info = conn.info  # a connection that is lost meanwhile has none to ask for
+    info[_PLACE] = steps
     try:
         result = work(conn)
         for step, items in steps.items():
             step(conn, items)
         return result
     finally:
-        del conn.info[_PLACE]
+        del info[_PLACE]
