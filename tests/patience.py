@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-PATIENCE = 60.0  # seconds
+PATIENCE = 120.0  # seconds
 
 LONGER = (0.3, 1.0, 5.0, 25.0)  # seconds
 

@@ -10,7 +10,7 @@ from mcp_types import CallToolResult
 from tests.cli.conftest import LONGHOUSE, Shell
 from tests.docs.pages import code, codes, page, rows, section
 
-PATIENCE = 90.0  # seconds for a whole turn, on a machine that has other things to do
+PATIENCE = 240.0  # seconds for a whole turn, on a machine that has other things to do
 
 
 @asynccontextmanager

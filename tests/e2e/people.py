@@ -17,7 +17,7 @@ import aiohttp
 from tests.e2e.servers import Server
 
 API = "/api/v1"
-PATIENCE = 60.0  # seconds for a whole turn, on a machine that has other things to do
+PATIENCE = 180.0  # seconds for a whole turn, on a machine that has other things to do
 PASSWORD = "a password of tests"
 ACCOUNT = {
     "username": "ada",
