@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     PrimaryKeyConstraint,
     String,
@@ -172,6 +173,16 @@ setup_links = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("used_at", UtcDateTime, nullable=True),
+)
+
+sign_in_tries = Table(
+    "sign_in_tries",
+    metadata,
+    Column("key", String, primary_key=True),  # see `slowdown`
+    Column("count", Integer, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
+    Column("free_at", UtcDateTime, nullable=False),
+    Index("sign_in_tries_by_age", "last_at"),
 )
 
 HOUSE = "house"

@@ -1,15 +1,13 @@
-"""Slows down who guesses: per account and per address, after a few tries, ever longer.
+"""How long guessers wait: per account and per address, after a few tries, ever longer.
 
-The service asks before it checks a password and tells when one was right. Kept in the memory of
-this process and bounded; a restart forgets. It never locks an account: the longest wait is a
-minute, so that nobody can keep somebody else out by guessing wrong.
+Pure decisions; `service.guessing` keeps the tries in the database, so that all servers of a house
+count together. No account is ever locked: the longest wait is a minute, so that nobody can keep
+somebody else out by guessing wrong.
 """
 
-from collections import OrderedDict
+import hashlib
 from dataclasses import dataclass
-
-from longhouse.kit.clock import Clock
-from longhouse.kit.errors import TooManyRequests
+from datetime import datetime, timedelta
 
 ACCOUNT_TRIES = 5
 """Wrong passwords an account takes before it slows down."""
@@ -17,73 +15,45 @@ ACCOUNT_TRIES = 5
 ADDRESS_TRIES = 30
 """More than for an account: an office shares one address."""
 
-LONGEST_WAIT = 60.0  # seconds
-FORGET_AFTER = 900.0  # seconds without a try
-MOST_KEYS = 10_000  # the least recently tried is forgotten first: 2 MiB at most
+LONGEST_WAIT = timedelta(seconds=60)
+FORGET_AFTER = timedelta(minutes=15)  # without a try
 
 
-@dataclass(slots=True)
-class _Tries:
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """What is remembered of one account or one address."""
+
     count: int
-    last: float  # monotonic seconds
-    free_at: float  # monotonic seconds
+    last_at: datetime
+    free_at: datetime  # nobody may try before
+
+    def another(self, now: datetime, *, free_tries: int) -> "Tries":
+        """With one more, just now; old ones are forgotten."""
+        count = 1 if now - self.last_at > FORGET_AFTER else self.count + 1
+        return Tries(count, now, now + wait_after(count, free_tries=free_tries))
 
 
-class SlowDown:
-    """The tries of late, by key. Used from the thread of the event loop only."""
-
-    def __init__(self, clock: Clock, *, most_keys: int = MOST_KEYS) -> None:
-        self._clock = clock
-        self._most_keys = most_keys
-        self._tries: OrderedDict[str, _Tries] = OrderedDict()
-
-    def __len__(self) -> int:
-        """Accounts and addresses that are remembered."""
-        return len(self._tries)
-
-    def take(self, *, account: str, address: str) -> None:
-        """Count one try before its outcome is known, so that many at once count as many.
-
-        Raises `TooManyRequests` while the account or the address has to wait; such a try does not
-        count.
-        """
-        now = self._clock.monotonic()
-        keys = ((f"account {account}", ACCOUNT_TRIES), (f"address {address}", ADDRESS_TRIES))
-        for key, _ in keys:
-            self._refuse_while_waiting(key, now)
-        for key, free_tries in keys:
-            self._count(key, free_tries, now)
-
-    def forgive(self, *, account: str, address: str) -> None:
-        """The try was right: forget the account's tries, and this one of the address."""
-        self._tries.pop(f"account {account}", None)
-        tries = self._tries.get(f"address {address}")
-        if tries is not None:
-            tries.count = max(0, tries.count - 1)
-
-    def _refuse_while_waiting(self, key: str, now: float) -> None:
-        tries = self._tries.get(key)
-        if tries is not None and now < tries.free_at:
-            raise TooManyRequests(
-                "Too many attempts to sign in.",
-                hint="Wait a little, then try again.",
-                retry_after=round(tries.free_at - now, 1),
-            )
-
-    def _count(self, key: str, free_tries: int, now: float) -> None:
-        tries = self._tries.pop(key, None)
-        if tries is None or now - tries.last > FORGET_AFTER:
-            tries = _Tries(count=0, last=now, free_at=now)
-        tries.count += 1
-        tries.last = now
-        tries.free_at = now + wait_after(tries.count, free_tries=free_tries)
-        self._tries[key] = tries  # at the end: tried last
-        while len(self._tries) > self._most_keys:
-            self._tries.popitem(last=False)
+def account_key(account: str) -> str:
+    """What an account's tries are found by; it does not tell what was typed as a name."""
+    return _key("account", account)
 
 
-def wait_after(count: int, *, free_tries: int) -> float:
-    """Seconds until the next try after so many: none at first, then 1, 2, 4 … up to the longest."""
+def address_key(address: str) -> str:
+    """What an address's tries are found by."""
+    return _key("address", address)
+
+
+def free_tries_of(key: str) -> int:
+    """How many tries this account or address has before it slows down."""
+    return ACCOUNT_TRIES if key.startswith("account") else ADDRESS_TRIES
+
+
+def wait_after(count: int, *, free_tries: int) -> timedelta:
+    """The wait after so many tries: none at first, then 1, 2, 4 … seconds up to the longest."""
     if count < free_tries:
-        return 0.0
-    return min(LONGEST_WAIT, 2.0 ** min(count - free_tries, 10))
+        return timedelta(0)
+    return min(LONGEST_WAIT, timedelta(seconds=1 << min(count - free_tries, 10)))
+
+
+def _key(kind: str, text: str) -> str:
+    return f"{kind} {hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -23,10 +23,10 @@ from longhouse.identity.models import (
 )
 from longhouse.identity.passwords import Passwords
 from longhouse.identity.scopes import TenantRole
+from longhouse.identity.service.guessing import SlowDown
 from longhouse.identity.service.issuing import Issuer, SignedIn
 from longhouse.identity.service.refusals import Refusals
 from longhouse.identity.service.tenants import TenantMade, add_tenant
-from longhouse.identity.slowdown import SlowDown
 from longhouse.identity.store import members, setup_links, tenants, users
 from longhouse.identity.store.logins import SignedInUser
 from longhouse.identity.tokens import new_refresh_token, new_secret, sha256
@@ -84,7 +84,7 @@ class FirstRun:
 
         Raises `SetUpAlready`, `SetupLinkInvalid`, `InvalidInput`, `TooManyRequests`.
         """
-        self._slow_down.take(account="setup", address=origin.address)
+        await self._slow_down.take(account="setup", address=origin.address)
         token_hash = sha256(token)
         if not await self._may_set_up(token_hash):
             await self._refusals.record(
@@ -112,7 +112,7 @@ class FirstRun:
             return self._issuer.begin(conn, user, refresh, origin=origin, now=now)
 
         signed_in = await self._database.write(make_first_admin)
-        self._slow_down.forgive(account="setup", address=origin.address)
+        await self._slow_down.forgive(account="setup", address=origin.address)
         return self._issuer.hand_out(signed_in, refresh)
 
     async def _may_set_up(self, token_hash: str) -> bool:

@@ -11,13 +11,13 @@ from longhouse.identity.passwords import Passwords
 from longhouse.identity.service.audit_log import AuditLog
 from longhouse.identity.service.authentication import Authentication
 from longhouse.identity.service.first_run import FirstRun
+from longhouse.identity.service.guessing import SlowDown
 from longhouse.identity.service.issuing import Issuer, Lifetimes
 from longhouse.identity.service.liveness import Liveness
 from longhouse.identity.service.logins import Logins
 from longhouse.identity.service.members import Members
 from longhouse.identity.service.refusals import Refusals
 from longhouse.identity.service.tenants import TenantGoes, TenantMade, Tenants
-from longhouse.identity.slowdown import SlowDown
 from longhouse.identity.tokens import AccessTokens, RefreshTokens
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.clock import Clock
@@ -57,7 +57,7 @@ def make_identity(
     `signing`: keys of access tokens. `refresh_secret`: the same in every process, for good.
     """
     tokens = AccessTokens(signing)
-    slow_down = SlowDown(clock)
+    slow_down = SlowDown(database=database, clock=clock)
     issuer = Issuer(tokens=tokens, lifetimes=lifetimes, clock=clock)
     refusals = Refusals(database=database, clock=clock)
     authentication = Authentication(

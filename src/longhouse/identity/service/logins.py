@@ -15,9 +15,9 @@ from longhouse.identity.auth import CREDENTIALS_TOPIC, Caller, Origin
 from longhouse.identity.errors import RefreshRefused, WrongCredentials
 from longhouse.identity.models import Login, Outcome, User
 from longhouse.identity.passwords import Passwords
+from longhouse.identity.service.guessing import SlowDown
 from longhouse.identity.service.issuing import Issuer, SignedIn
 from longhouse.identity.service.refusals import Refusals
-from longhouse.identity.slowdown import SlowDown
 from longhouse.identity.store import logins as store
 from longhouse.identity.store import users
 from longhouse.identity.store.logins import SignedInUser
@@ -70,7 +70,7 @@ class Logins:
         key = sign_in_key(name)
         found = await self._find_user(key)
         account = key if found is None else found[0].id
-        self._slow_down.take(account=account, address=origin.address)
+        await self._slow_down.take(account=account, address=origin.address)
         right = await self._passwords.verify(
             None if found is None else found[1], password[:PASSWORD_MOST]
         )
@@ -83,7 +83,7 @@ class Logins:
                 reason=_why_refused(found[0] if found else None, right=right),
             )
             raise WrongCredentials
-        self._slow_down.forgive(account=account, address=origin.address)
+        await self._slow_down.forgive(account=account, address=origin.address)
         now = self._clock.now()
         refresh = new_refresh_token()
         signed_in = await self._database.write(

@@ -1,5 +1,4 @@
 """Add stored secrets and the keys they are under."""
-# ruff: noqa: E501 - written by Alembic
 
 import sqlalchemy as sa
 from alembic import op
