@@ -24,12 +24,17 @@ def held(conn: Connection, keys: Sequence[str], *, now: datetime) -> dict[str, T
         [{"key": key, "count": 0, "last_at": now, "free_at": now} for key in sorted(keys)],
     )
     rows = conn.execute(
-        select(sign_in_tries)
+        select(
+            sign_in_tries.c.key,
+            sign_in_tries.c.count,
+            sign_in_tries.c.last_at,
+            sign_in_tries.c.free_at,
+        )
         .where(sign_in_tries.c.key.in_(keys))
         .order_by(sign_in_tries.c.key)
         .with_for_update()
     )
-    return {row.key: Tries(row.count, row.last_at, row.free_at) for row in rows}
+    return {key: Tries(count, last_at, free_at) for key, count, last_at, free_at in rows}
 
 
 def keep(conn: Connection, key: str, tries: Tries) -> None:
