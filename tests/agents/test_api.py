@@ -613,6 +613,7 @@ def _everything(agent: str, session: str, post: str) -> list[tuple[str, str, Jso
         ("POST", f"{here}/snapshots", {"name": "a"}),
         ("POST", f"{here}/messages", {"text": "hello"}),
         ("GET", f"{here}/events", None),
+        ("GET", f"{here}/attachments/{'0' * 64}", None),
         ("GET", f"{here}/stream", None),
         ("POST", f"{here}/approvals/call_1", {"decision": "allow"}),
         ("POST", f"{here}/interrupt", None),
