@@ -26,7 +26,7 @@ from longhouse.protocol.events import (
     RoomCreated,
     RoomMessage,
 )
-from longhouse.runtime.journals.base import Journal, UnknownAgent
+from longhouse.runtime.journals.base import Head, Journal, UnknownAgent
 from longhouse.runtime.journals.memory import MemoryJournal
 from longhouse.runtime.journals.sqlite import SQLiteJournal
 from longhouse.runtime.mentions import can_be_mentioned, mentioned
@@ -672,6 +672,10 @@ class FreezingJournal(SQLiteJournal):
     async def create(self, agent_id: str, drafts: Sequence[Draft]) -> bool:
         write = super().create
         return await self._write(lambda: write(agent_id, drafts))
+
+    async def acquire(self, agent_id: str) -> Head:
+        write = super().acquire
+        return await self._write(lambda: write(agent_id))
 
     async def append(self, agent_id: str, drafts: Sequence[Draft], *, epoch: int) -> list[Event]:
         write = super().append
