@@ -328,6 +328,37 @@ class TestChat:
         assert "LONGHOUSE_CHAT_POST" in answer.json()["hint"]
 
 
+class TestMetrics:
+    async def test_the_tenant_is_told_in_numbers(
+        self, admin: httpx2.AsyncClient, house: House
+    ) -> None:
+        await admin.post("/api/chat/42", json={"message": "hi"})
+        stranger = await add_user(house, "grace", tenant="elsewhere")
+
+        numbers = (await admin.get("/api/metrics")).json()
+        whole = (await admin.get(f"{API}/overview")).json()
+        async with calling(house, stranger.access_token) as client:
+            theirs = (await client.get(f"{API}/overview")).json()
+
+        runtime = {"store": "sqlite", "posts": 2, "tools": len(house.posts.tools)}
+        assert numbers == {"activeAgents": 0, "users": 1, "runtime": runtime}
+        agents = {"idle": 1, "busy": 0, "waiting": 0}
+        assert whole == {"agents": agents, "users": 1, "runtime": runtime}
+        assert theirs["agents"] == {"idle": 0, "busy": 0, "waiting": 0}
+
+    @pytest.mark.parametrize("steps", [[call("bash_run", command="ls")]])
+    async def test_an_agent_that_waits_for_a_person_is_active(
+        self, admin: httpx2.AsyncClient, at_work: None, served: str, steps: list[Step]
+    ) -> None:
+        await admin.post("/api/chat/42", json={"message": "look"})
+        async with stream(served, admin, "/api/chat/42/stream?channel=monitor") as frames:
+            async for event, _, data in frames:
+                if event == "state_changed" and data["after"] == "waiting":
+                    break
+
+        assert (await admin.get("/api/metrics")).json()["activeAgents"] == 1
+
+
 class TestTenants:
     async def test_nobody_reaches_an_agent_of_another_tenant_whatever_they_type(
         self, admin: httpx2.AsyncClient, house: House

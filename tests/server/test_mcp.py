@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from longhouse.agents.api import posts
 from longhouse.kit.clock import Clock, SystemClock
 from longhouse.runtime.model import Models
 from longhouse.runtime.models.fixed import FixedModels
@@ -36,8 +37,9 @@ def house_models() -> Models:
 def house_sets(tmp_path: Path) -> dict[str, object]:
     """The peer, by a file."""
     entry = {"command": sys.executable, "args": [str(PEER)]}
+    gone = {"command": str(tmp_path / "nothing-here")}
     path = tmp_path / "mcp.json"
-    path.write_text(json.dumps({"mcpServers": {"peer": entry}}), encoding="utf-8")
+    path.write_text(json.dumps({"mcpServers": {"peer": entry, "gone": gone}}), encoding="utf-8")
     return {"mcp_servers": path}
 
 
@@ -61,6 +63,36 @@ async def test_a_post_names_the_tools_of_a_server_and_its_agent_uses_them(
         while "done" not in (events := await _events(admin, place)):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     assert events["tool_end"]["content"] == "5"
+
+
+async def test_tools_of_servers_are_listed_and_a_server_that_is_down_is_named(
+    admin: httpx2.AsyncClient,
+) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:  # the peer may need longer to start than one question has
+            listed = (await admin.get(f"{API}/tools")).json()
+            silent = {one["server"]: one["reason"] for one in listed["silent"]}
+            if "peer" not in silent:
+                break
+
+    by_name = {tool["name"]: tool for tool in listed["items"]}
+    assert by_name["fs_read"]["server"] is None
+    assert by_name["mcp__peer__add"]["server"] == "peer"
+    assert "a" in by_name["mcp__peer__add"]["schema"]["properties"]
+    assert "gone" in silent["gone"]
+    assert not any(name.endswith("__unavailable") for name in by_name)
+
+
+async def test_a_server_that_does_not_answer_in_time_is_named_and_asked_on(
+    admin: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posts, "MCP_SECONDS", 0.0)
+
+    listed = (await admin.get(f"{API}/tools")).json()
+
+    silent = {one["server"]: one["reason"] for one in listed["silent"]}
+    assert silent["peer"] == "It did not answer within 0 seconds."
+    assert {tool["server"] for tool in listed["items"]} == {None}
 
 
 async def test_a_tool_of_a_server_that_is_not_named_is_refused(admin: httpx2.AsyncClient) -> None:

@@ -32,7 +32,7 @@ from longhouse.runtime.journals.base import DELETED_TOPIC, Head, Journal, Unknow
 from longhouse.runtime.journals.memory import MemoryJournal
 from longhouse.runtime.life import Life
 from longhouse.runtime.mcp.server import McpServer
-from longhouse.runtime.mcp.toolbox import Toolbox
+from longhouse.runtime.mcp.toolbox import Listing, Toolbox
 from longhouse.runtime.model import Models
 from longhouse.runtime.pool import IDLE_SECONDS, SIZE, Pool
 from longhouse.runtime.posts import Post
@@ -162,6 +162,10 @@ class Runtime:
             life.end()
         await self._toolbox.close()
         await self._journal.close()
+
+    async def mcp_tools(self, *, within: float) -> list[Listing]:
+        """What each MCP server offers. They are asked now, and have so many seconds."""
+        return await self._toolbox.look(within=within)
 
     @property
     def tools(self) -> tuple[Tool, ...]:

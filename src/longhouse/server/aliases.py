@@ -4,9 +4,9 @@ Each row says which canonical operation it is, and in which words; `alias` makes
 the words mean is in `words`, a module for each kind of client.
 """
 
-from longhouse.agents.api import sessions
+from longhouse.agents.api import overview, sessions
 from longhouse.server.alias import Alias
-from longhouse.server.words import chat
+from longhouse.server.words import chat, metrics
 
 OF_AGENT = {"agent_id": chat.agent, "session_id": chat.session_of_agent}
 
@@ -85,5 +85,13 @@ ALIASES = (
             "call_id": chat.chat_call,
             "body": chat.chat_decision,
         },
+    ),
+    # --- the house --------------------------------------------------------------------------------
+    Alias(
+        method="GET",
+        path="/api/metrics",
+        operation=overview.get_overview,
+        name="get_numbers",
+        answer=metrics.metrics,
     ),
 )

@@ -39,6 +39,8 @@ def build_app(house: House) -> ASGIApp:
     api.state.sessions = house.sessions
     api.state.forks = house.forks
     api.state.clients = house.clients
+    api.state.overview = house.overview
+    api.state.runtime = house.runtime
     api.state.streams = house.streams
     api.state.models = house.models
     api.state.secure_cookies = (house.settings.public_url or "").startswith("https://")

@@ -22,6 +22,7 @@ from longhouse.agents.samples import make_sample_repository
 from longhouse.agents.service.agents import Agents
 from longhouse.agents.service.clients import Clients
 from longhouse.agents.service.forks import Forks
+from longhouse.agents.service.overview import Overview
 from longhouse.agents.service.posts import Posts, add_default_posts
 from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.streams import Streams
@@ -84,6 +85,8 @@ class House:
     secrets: Secrets
     sandbox: Sandbox
     models: EnvironmentModels
+    runtime: Runtime
+    overview: Overview
     posts: Posts
     agents: Agents
     sessions: Sessions
@@ -185,6 +188,8 @@ async def open_house(
                     secrets=secrets,
                     sandbox=sandbox,
                     models=models,
+                    runtime=runtime,
+                    overview=Overview(database=database),
                     posts=posts,
                     agents=agents,
                     sessions=sessions,

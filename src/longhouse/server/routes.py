@@ -5,7 +5,7 @@
 
 from fastapi import APIRouter
 
-from longhouse.agents.api import agents, forks, posts, sessions
+from longhouse.agents.api import agents, forks, overview, posts, sessions
 from longhouse.identity.api import audit, first_run, logins, tenants
 from longhouse.server import health, scrape
 from longhouse.server.alias import alias_router
@@ -29,6 +29,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, agents.router),
     (API, sessions.router),
     (API, forks.router),
+    (API, overview.router),
 )
 """(prefix, router)."""
 

@@ -7,10 +7,12 @@ from starlette.requests import HTTPConnection
 
 from longhouse.agents.service.agents import Agents
 from longhouse.agents.service.forks import Forks
+from longhouse.agents.service.overview import Overview
 from longhouse.agents.service.posts import Posts
 from longhouse.agents.service.sessions import Sessions
 from longhouse.agents.streams import Streams
 from longhouse.runtime.models.environment import EnvironmentModels
+from longhouse.runtime.runtime import Runtime
 
 
 def posts_of(connection: HTTPConnection) -> Posts:
@@ -41,6 +43,20 @@ def forks_of(connection: HTTPConnection) -> Forks:
     return forks
 
 
+def overview_of(connection: HTTPConnection) -> Overview:
+    """The `Overview` of the process that serves this connection."""
+    overview = connection.app.state.overview
+    assert isinstance(overview, Overview)
+    return overview
+
+
+def runtime_of(connection: HTTPConnection) -> Runtime:
+    """The `Runtime` of the process that serves this connection."""
+    runtime = connection.app.state.runtime
+    assert isinstance(runtime, Runtime)
+    return runtime
+
+
 def streams_of(connection: HTTPConnection) -> Streams:
     """The `Streams` of the process that serves this connection."""
     streams = connection.app.state.streams
@@ -57,6 +73,8 @@ def models_of(connection: HTTPConnection) -> EnvironmentModels:
 
 CurrentPosts = Annotated[Posts, Depends(posts_of)]
 CurrentAgents = Annotated[Agents, Depends(agents_of)]
+CurrentOverview = Annotated[Overview, Depends(overview_of)]
+CurrentRuntime = Annotated[Runtime, Depends(runtime_of)]
 CurrentForks = Annotated[Forks, Depends(forks_of)]
 CurrentSessions = Annotated[Sessions, Depends(sessions_of)]
 CurrentStreams = Annotated[Streams, Depends(streams_of)]

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from longhouse.agents.api.base import CurrentModels, CurrentPosts
+from longhouse.agents.api.base import CurrentModels, CurrentPosts, CurrentRuntime
 from longhouse.agents.service.posts import PostChanges
 from longhouse.agents.views.posts import (
     ModelList,
@@ -11,6 +11,7 @@ from longhouse.agents.views.posts import (
     PostPage,
     PostPatch,
     PostView,
+    SilentServer,
     ToolList,
     ToolView,
     post_view,
@@ -21,8 +22,12 @@ from longhouse.runtime.model import ModelRefused
 from longhouse.runtime.models import presets
 from longhouse.runtime.models.demo import DEMO
 from longhouse.runtime.models.environment import AUTO, EnvironmentModels
+from longhouse.runtime.tools.base import Tool
 
 router = APIRouter(tags=["posts"])
+
+MCP_SECONDS = 5.0
+"""For MCP servers to list their tools; one that needs longer is told as silent meanwhile."""
 
 
 @router.get("/posts")
@@ -71,19 +76,20 @@ async def delete_post(post_id: str, principal: CurrentPrincipal, posts: CurrentP
 
 
 @router.get("/tools")
-async def list_tools(principal: CurrentPrincipal, posts: CurrentPosts) -> ToolList:
-    """The tools that posts may name."""
+async def list_tools(
+    principal: CurrentPrincipal, posts: CurrentPosts, runtime: CurrentRuntime
+) -> ToolList:
+    """The tools that posts may name. MCP servers are asked for theirs, and have a few seconds."""
     principal.require("posts:read")
+    listings = await runtime.mcp_tools(within=MCP_SECONDS)
     return ToolList(
         items=[
-            ToolView(
-                name=tool.name,
-                description=tool.description,
-                reads_only=tool.reads_only,
-                schema=tool.schema,
-            )
-            for tool in posts.tools
-        ]
+            *(_tool(tool, server=None) for tool in posts.tools),
+            *(_tool(tool, server=one.server) for one in listings for tool in one.tools),
+        ],
+        silent=[
+            SilentServer(server=one.server, reason=one.reason) for one in listings if one.reason
+        ],
     )
 
 
@@ -93,6 +99,16 @@ async def list_models(principal: CurrentPrincipal, models: CurrentModels) -> Mod
     principal.require("posts:read")
     names = (AUTO, DEMO, *(preset.name for preset in presets.PRESETS))
     return ModelList(items=[_model(models, name) for name in names], default=_default(models))
+
+
+def _tool(tool: Tool, *, server: str | None) -> ToolView:
+    return ToolView(
+        name=tool.name,
+        server=server,
+        description=tool.description,
+        reads_only=tool.reads_only,
+        schema=tool.schema,
+    )
 
 
 def _model(models: EnvironmentModels, name: str) -> ModelView:

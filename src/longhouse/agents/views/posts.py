@@ -160,16 +160,27 @@ class ToolView(BaseModel):
     """A tool that posts may name."""
 
     name: str
+    server: str | None = Field(None, description="The MCP server it is of; null: the house's own.")
     description: str
     reads_only: bool | None = Field(description="null: nobody knows.")
     # `schema` is taken by pydantic's own method.
     arguments: dict[str, Any] = Field(alias="schema", description="JSON Schema of the arguments.")
 
 
+class SilentServer(BaseModel):
+    """An MCP server whose tools are not known now."""
+
+    server: str
+    reason: str
+
+
 class ToolList(BaseModel):
-    """All tools."""
+    """All tools, the house's own first."""
 
     items: list[ToolView]
+    silent: list[SilentServer] = Field(
+        default_factory=list, description="MCP servers that did not list their tools, and why."
+    )
 
 
 class ModelView(BaseModel):

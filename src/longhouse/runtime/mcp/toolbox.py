@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from longhouse.kit.clock import Clock
@@ -25,6 +25,15 @@ logger = logging.getLogger(__name__)
 UNAVAILABLE = "unavailable"  # the tool that stands for a server whose tools are not known
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """What an MCP server offers."""
+
+    server: str
+    tools: tuple[Tool, ...]  # as it said at last
+    reason: str  # why it did not say so now; empty: it did
+
+
 class Toolbox:
     """All tools by name; it grows when a server is first used."""
 
@@ -34,7 +43,9 @@ class Toolbox:
             raise ValueError(f"two MCP servers have one name: {', '.join(sorted(names))}")
         self._own = {tool.name: tool for tool in tools}
         self._listed: dict[str, dict[str, Tool]] = {}  # server -> its tools by name
+        self._down: dict[str, str] = {}  # server -> why it did not list its tools at last
         self._connections = [Connection(server, clock) for server in servers]
+        self._asked: set[asyncio.Task[None]] = set()  # by `look`
         self._updating = asyncio.Lock()
         self._tools: dict[str, Tool] = {}
         self._parallel: set[str] = set()
@@ -63,8 +74,36 @@ class Toolbox:
         names += [name for name in stand_ins if name in self._tools]
         return replace(post, tools=tuple(dict.fromkeys(names)))
 
+    async def look(self, *, within: float) -> list[Listing]:
+        """What each MCP server offers, asked now and for so many seconds.
+
+        A server that needs longer goes on starting: the next one who looks may find its tools.
+        """
+        asked = [asyncio.create_task(self._refresh(one)) for one in self._connections]
+        self._asked.update(asked)
+        for task in asked:
+            task.add_done_callback(self._asked.discard)
+        if asked:
+            await asyncio.wait(asked, timeout=within)
+        return [
+            self._listing(one.server, task.done(), within=within)
+            for one, task in zip(self._connections, asked, strict=True)
+        ]
+
+    def _listing(self, server: McpServer, answered: bool, *, within: float) -> Listing:
+        stand_in = f"{server.prefix}{UNAVAILABLE}"
+        known = self._listed.get(server.name, {})
+        tools = tuple(tool for name, tool in known.items() if name != stand_in)
+        reason = self._down.get(server.name, "")
+        if not answered:
+            reason = f"It did not answer within {within:g} seconds."
+        return Listing(server=server.name, tools=tools, reason=reason)
+
     async def close(self) -> None:
         """End every connection."""
+        for task in self._asked:
+            task.cancel()
+        await asyncio.gather(*self._asked, return_exceptions=True)
         await asyncio.gather(*(connection.close() for connection in self._connections))
 
     def _plain(self, name: str) -> list[str]:
@@ -78,10 +117,12 @@ class Toolbox:
         try:
             found = await connection.list_tools()
         except ServerDown as error:
+            self._down[server.name] = str(error)
             known = self._listed.get(server.name)
             if known is None or f"{server.prefix}{UNAVAILABLE}" in known:
                 self._take(server, [_stand_in(connection, str(error))])
             return
+        self._down.pop(server.name, None)
         if found is None:
             return
         tools: dict[str, Tool] = {}
