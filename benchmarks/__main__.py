@@ -20,12 +20,30 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from benchmarks import backlog, memory, resume, turns, writes
+from benchmarks import (
+    backlog,
+    compaction,
+    forks,
+    memory,
+    resume,
+    subscribers,
+    turns,
+    writes,
+)
 from benchmarks.harness import cores
 from benchmarks.report import Report, show
 
 NARROWEST = 110  # columns: a table that is cut cannot be compared
-NAMES = ("turns", "writes", "resume", "memory", "backlog")
+NAMES = (
+    "turns",
+    "writes",
+    "resume",
+    "memory",
+    "subscribers",
+    "forks",
+    "compaction",
+    "backlog",
+)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -61,6 +79,14 @@ async def measure(name: str, place: Path, *, tiny: bool = False) -> Report:
             return await resume.measure(place, resume.TINY if tiny else resume.Size())
         case "memory":
             return await memory.measure(place, memory.TINY if tiny else memory.Size())
+        case "subscribers":
+            return await subscribers.measure(
+                place, subscribers.TINY if tiny else subscribers.Size()
+            )
+        case "forks":
+            return await forks.measure(place, forks.TINY if tiny else forks.Size())
+        case "compaction":
+            return await compaction.measure(place, compaction.TINY if tiny else compaction.Size())
         case "backlog":
             return await backlog.measure(place, backlog.TINY if tiny else backlog.Size())
     raise ValueError(f"there is no benchmark {name!r}")

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.rewriting import RewritingJournal
+from longhouse.kit.bus.base import Bus
 from longhouse.runtime import (
     Agent,
     FixedModels,
     Journal,
+    Limits,
     MemoryJournal,
     Mode,
     Permissions,
@@ -49,13 +51,23 @@ async def look(thing: str) -> str:
     return f"The {thing} is red."
 
 
-def runtime(kind: str, folder: Path) -> Runtime:
+def runtime(
+    kind: str, folder: Path, *, limits: Limits | None = None, bus: Bus | None = None
+) -> Runtime:
     """A runtime on a journal of this kind in this folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return Runtime(
         journal=JOURNALS[kind](folder),
         models=FixedModels(ScriptedModel(_answer)),
-        posts=[Post(name="worker", tools=("look",), permissions=Permissions(mode=Mode.AUTO))],
+        posts=[
+            Post(
+                name="worker",
+                tools=("look",),
+                permissions=Permissions(mode=Mode.AUTO),
+                limits=limits or Limits(),
+            )
+        ],
+        bus=bus,
         tools=[look],
         sandbox=Refuse("nothing here runs a command", hint=""),
         workspaces=folder / "workspaces",
@@ -75,6 +87,9 @@ async def turns(agent: Agent, count: int) -> None:
 
 
 def _answer(request: ModelRequest) -> Answer:
-    if isinstance(request.messages[-1], UserMessage):
+    last = request.messages[-1]
+    if isinstance(last, UserMessage):
+        if "Write the summary" in last.text:
+            return say("There was much talk about the colour of the house. It is red.")
         return call("look", thing="house")
     return say("The house is red.")

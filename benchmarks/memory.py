@@ -12,14 +12,18 @@ import json
 import sys
 import tempfile
 import tracemalloc
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import uvloop
 
 from benchmarks import house
 from benchmarks.harness import resident
-from benchmarks.report import Report, kilobytes
+from benchmarks.report import Report, kilobytes, times
+from longhouse.protocol.events import Event
+from longhouse.runtime import Agent
 
 WARM_UP = 5  # agents that come first: what they share is no agent's own
 
@@ -29,9 +33,10 @@ class Size:
     """How much is measured."""
 
     agents: tuple[int, ...] = (1, 1_000)
+    turns: int = 3  # of each, for the comparison
 
 
-TINY = Size(agents=(2,))
+TINY = Size(agents=(2,), turns=1)
 
 
 async def measure(place: Path, size: Size) -> Report:
@@ -41,10 +46,16 @@ async def measure(place: Path, size: Size) -> Report:
         traced, _, _ = await _in_a_process(count, "traced")
         _, rss, pss = await _in_a_process(count, "resident")
         seen = [kilobytes(rss / count), kilobytes(pss / count)] if count > 1 else ["-", "-"]
-        rows.append((f"{count:,} idle", kilobytes(traced / count), *seen))
+        rows.append((f"{count:,} idle", kilobytes(traced / count), "-", *seen))
+    longest = max(size.agents)
+    rested, _, _ = await _in_a_process(longest, "traced", size.turns)
+    held, _, _ = await _in_a_process(longest, "held", size.turns)
+    for name, traced in (("ours", rested), ("its events as dictionaries", held)):
+        row = (f"{longest:,} idle after {size.turns} turns, {name}", kilobytes(traced / longest))
+        rows.append((*row, times(traced / rested) if rested else "?", "-", "-"))
     return Report(
         title="Memory of an idle agent, after one turn",
-        columns=("agents", "Python heap each", "RSS each", "PSS each"),
+        columns=("agents", "Python heap each", "beside ours", "RSS each", "PSS each"),
         rows=rows,
         notes=(
             "Python heap by tracemalloc. RSS and PSS are too coarse for a single agent.",
@@ -53,8 +64,8 @@ async def measure(place: Path, size: Size) -> Report:
     )
 
 
-async def _in_a_process(count: int, how: str) -> tuple[int, int, int]:
-    command = (sys.executable, "-m", "benchmarks.memory", str(count), how)
+async def _in_a_process(count: int, how: str, turns: int = 1) -> tuple[int, int, int]:
+    command = (sys.executable, "-m", "benchmarks.memory", str(count), how, str(turns))
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     if process.returncode:
@@ -63,8 +74,14 @@ async def _in_a_process(count: int, how: str) -> tuple[int, int, int]:
     return traced, rss, pss
 
 
-async def grown_by(count: int, *, trace: bool) -> tuple[int, int, int]:
-    """By how much this process grows with so many agents: traced heap, RSS, PSS."""
+async def grown_by(
+    count: int, *, trace: bool, turns: int = 1, hold: bool = False
+) -> tuple[int, int, int]:
+    """By how much this process grows with so many agents: traced heap, RSS, PSS.
+
+    `hold`: what grows is not the agents, but their events, held as dictionaries.
+    """
+    held: list[object] = []
     with tempfile.TemporaryDirectory() as folder:
         async with house.runtime(house.SQLITE, Path(folder)) as runtime:
             for number in range(WARM_UP):
@@ -73,10 +90,27 @@ async def grown_by(count: int, *, trace: bool) -> tuple[int, int, int]:
                 tracemalloc.start()
             before = _used(trace)
             for number in range(count):
-                await house.one_turn(await runtime.agent(f"agent:{number}", post="worker"))
+                agent = await runtime.agent(f"agent:{number}", post="worker")
+                await house.turns(agent, turns)
+                if hold:
+                    held.append([msgspec.to_builtins(event) for event in await _events(agent)])
+                    await runtime.put_away(agent.id)
+                del agent
             after = _used(trace)
     traced, rss, pss = (now - then for now, then in zip(after, before, strict=True))
     return traced, rss, pss
+
+
+async def _events(agent: Agent) -> list[Event]:
+    last = (await agent.status()).seq
+    found: list[Event] = []
+    async with aclosing(agent.subscribe()) as events:
+        async for event in events:
+            assert isinstance(event, Event)
+            found.append(event)
+            if event.seq == last:
+                break
+    return found
 
 
 def _used(trace: bool) -> tuple[int, int, int]:
@@ -88,9 +122,10 @@ def _used(trace: bool) -> tuple[int, int, int]:
 
 def main(arguments: list[str]) -> None:
     """Measure in this process and print the three numbers."""
-    count, how = int(arguments[0]), arguments[1]
+    count, how, turns = int(arguments[0]), arguments[1], int(arguments[2])
+    work = grown_by(count, trace=how != "resident", turns=turns, hold=how == "held")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(grown_by(count, trace=how == "traced"))))
+        print(json.dumps(runner.run(work)))
 
 
 if __name__ == "__main__":
