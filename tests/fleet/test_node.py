@@ -26,6 +26,15 @@ def test_two_data_directories_have_two_names(tmp_path: Path) -> None:
         assert one.name != other.name
 
 
+def test_a_directory_is_one_device_for_good(tmp_path: Path) -> None:
+    with Node(tmp_path / "a") as one, Node(tmp_path / "a") as other:
+        assert one.device == other.device
+    with Node(tmp_path / "a") as again, Node(tmp_path / "b") as elsewhere:
+        assert again.device == one.device != elsewhere.device
+
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["device", "nodes"]
+
+
 def test_a_directory_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 

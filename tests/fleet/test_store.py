@@ -55,12 +55,26 @@ class Queue:
             )
         )
 
+    async def add_lane(self, lane: str, *, device: str | None) -> None:
+        await self._do(lambda conn: store.add_lane(conn, lane, tenant_id=TENANT, device=device))
+
     async def claim(
-        self, slots: int = 1, *, holder: str = "a", kinds: tuple[str, ...] = ("turn",)
+        self,
+        slots: int = 1,
+        *,
+        holder: str = "a",
+        device: str | None = None,
+        kinds: tuple[str, ...] = ("turn",),
     ) -> list[Run]:
         return await self._do(
             lambda conn: store.claim(
-                conn, holder=holder, kinds=kinds, slots=slots, now=self.now, lease=LEASE
+                conn,
+                holder=holder,
+                device=device,
+                kinds=kinds,
+                slots=slots,
+                now=self.now,
+                lease=LEASE,
             )
         )
 
@@ -389,3 +403,25 @@ async def test_a_dropped_lane_takes_its_runs_along(queue: Queue) -> None:
 
     assert await queue.claim(5) == []
     assert await queue.reap() == []
+
+
+class TestDevices:
+    async def test_what_needs_a_device_is_left_to_it(self, queue: Queue) -> None:
+        await queue.add_lane("here", device="device_a")
+        await queue.add_lane("there", device="device_b")
+        here = await queue.enqueue("s1", lane="here")
+        there = await queue.enqueue("s2", lane="there")
+
+        assert [run.id for run in await queue.claim(5, device="device_a")] == [here]
+        assert [run.id for run in await queue.claim(5, device="device_b")] == [there]
+
+    async def test_what_needs_none_is_executed_by_any(self, queue: Queue) -> None:
+        run = await queue.enqueue("s1", lane="anywhere")
+
+        assert [each.id for each in await queue.claim(5, device="device_a")] == [run]
+
+    async def test_whoever_works_on_no_device_leaves_devices_alone(self, queue: Queue) -> None:
+        await queue.add_lane("here", device="device_a")
+        await queue.enqueue("s1", lane="here")
+
+        assert await queue.claim(5) == []

@@ -2,9 +2,11 @@
 
 import httpx2
 import pytest
+from sqlalchemy import select
 from tests.fixtures_server import calling
 from tests.patience import until
 
+from longhouse.fleet.models import lanes
 from longhouse.kit.clock import ManualClock
 from longhouse.kit.settings import Duty
 from longhouse.server.health import SILENCE
@@ -68,3 +70,14 @@ class TestBoth:
 
         house_clock.advance(SILENCE + 1)  # nobody looks any more
         assert (await device(house))["status"] == "degraded"
+
+
+async def test_turns_are_executed_where_the_workspace_lies(
+    house: House, admin: httpx2.AsyncClient
+) -> None:
+    post = (await admin.get("/api/v1/posts")).json()["items"][0]["id"]
+    await admin.post("/api/v1/agents", json={"name": "Ada", "post_id": post})
+
+    devices = await house.database.read(lambda conn: conn.scalars(select(lanes.c.device)).all())
+
+    assert devices == [(house.settings.data_dir / "device").read_text().strip()]

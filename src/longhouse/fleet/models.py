@@ -50,6 +50,8 @@ lanes = Table(
     Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
     Column("running", Integer, nullable=False, server_default="0"),
     Column("max_running", Integer, nullable=False),
+    # Only processes of this device execute its runs: what they need lies there. None: any does.
+    Column("device", String, nullable=True),
     # The lane's first ready run, kept by every statement that changes the lane's runs: a claim
     # reads heads only, however long the backlog.
     Column("head_run", String, nullable=True),

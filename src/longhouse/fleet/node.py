@@ -1,8 +1,10 @@
-"""The name under which a process holds runs, and the proof that nobody else uses it.
+"""The name under which a process holds runs, and the device it works on.
 
-The server takes one at start. The name is kept in the data directory, so that a restarted server is
-known to be the successor of the one that died and gets its runs back at once instead of when their
-leases end. Nothing here touches the database.
+The server takes a name at start, with the proof that nobody else uses it. It is kept in the data
+directory, so that a restarted server is known to be the successor of the one that died and gets its
+runs back at once instead of when their leases end. The directory itself is the device: what lies in
+it, agents' workspaces first of all, is there for the processes that share it and for no other.
+Nothing here touches the database.
 """
 
 import fcntl
@@ -29,11 +31,13 @@ class Node:
     def __init__(self, directory: Path) -> None:
         self._directory = directory / "nodes"
         self._descriptor = -1
-        self.name = ""
+        self.name = ""  # of this process
+        self.device = ""  # of the directory, for good
 
     def __enter__(self) -> Self:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
+            self.device = _device_of(self._directory.parent)
             for number in range(MOST_PROCESSES):
                 if self._take(self._directory / f"{number}"):
                     return self
@@ -68,3 +72,18 @@ class Node:
             self.name = f"node_{secrets.token_hex(8)}"
             os.pwrite(descriptor, self.name.encode(), 0)
         return True
+
+
+def _device_of(directory: Path) -> str:
+    """The name of this directory, made by whoever comes first."""
+    path = directory / "device"
+    draft = directory / f"device.{secrets.token_hex(8)}"
+    if not path.exists():
+        draft.write_text(f"device_{secrets.token_hex(8)}\n", "ascii")
+        try:
+            os.link(draft, path)  # whole or not at all, and only once
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text("ascii").strip()

@@ -81,15 +81,20 @@ class RunExecutor:
         clock: Clock,
         handlers: Mapping[str, Handler],
         holder: str,
+        device: str | None = None,
         slots: int,
         lease: timedelta,
     ) -> None:
-        """`holder` is this process's own name (`Node.name`): what it held before is put back."""
+        """`holder` is this process's own name (`Node.name`): what it held before is put back.
+
+        `device` is where it works (`Node.device`): what needs another one is left to that.
+        """
         self._database = database
         self._bus = bus
         self._clock = clock
         self._handlers = handlers
         self._holder = holder
+        self._device = device
         self._slots = slots
         self._lease = lease
         self._renew_every = lease / 3  # two renewals may fail
@@ -193,6 +198,7 @@ class RunExecutor:
             return store.claim(
                 conn,
                 holder=self._holder,
+                device=self._device,
                 kinds=list(self._handlers),
                 slots=free,
                 now=now,

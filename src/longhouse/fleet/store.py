@@ -19,6 +19,7 @@ from sqlalchemy import (
     BindParameter,
     Connection,
     Select,
+    String,
     TextClause,
     bindparam,
     case,
@@ -51,15 +52,22 @@ _OPEN_LANE = text("""
 
 _LOCK_LANE = text("SELECT 1 FROM lanes WHERE id = :lane FOR UPDATE")
 
+_ADD_LANE = text("""
+    INSERT INTO lanes (id, tenant_id, running, max_running, device)
+    VALUES (:lane, :tenant_id, 0, :max_running, :device)
+""")
+
 # The lanes a holder may take a run of, the most urgent head first.
 _FREE_LANES = """
     SELECT id, head_run FROM lanes
     WHERE head_rank IS NOT NULL AND running < max_running AND head_kind IN :kinds
+        AND (device IS NULL OR device = :device)
     ORDER BY head_rank, head_run LIMIT :slots
 """
 _KINDS: BindParameter[str] = bindparam("kinds", expanding=True)
-_FREE_LANES_SQLITE = text(_FREE_LANES).bindparams(_KINDS)
-_FREE_LANES_POSTGRES = text(_FREE_LANES + " FOR UPDATE SKIP LOCKED").bindparams(_KINDS)
+_DEVICE: BindParameter[str] = bindparam("device", type_=String)
+_FREE_LANES_SQLITE = text(_FREE_LANES).bindparams(_KINDS, _DEVICE)
+_FREE_LANES_POSTGRES = text(_FREE_LANES + " FOR UPDATE SKIP LOCKED").bindparams(_KINDS, _DEVICE)
 
 _LEASE = (
     text("""
@@ -162,19 +170,31 @@ def enqueue(
     return RunId(run_id)
 
 
+def add_lane(
+    conn: Connection, lane: str, *, tenant_id: TenantId, device: str | None, max_running: int = 1
+) -> None:
+    """Make a lane before its first run, for what only one device can execute."""
+    values = {"lane": lane, "tenant_id": tenant_id, "max_running": max_running, "device": device}
+    conn.execute(_ADD_LANE, values)
+
+
 def claim(
     conn: Connection,
     *,
     holder: str,
+    device: str | None = None,
     kinds: Sequence[str],
     slots: int,
     now: datetime,
     lease: timedelta,
 ) -> list[Run]:
-    """Take up to `slots` ready runs of these kinds, the first of the queue first."""
+    """Take up to `slots` ready runs of these kinds, the first of the queue first.
+
+    `device`: the one the holder works on; runs that need another one are left to it.
+    """
     claimed: list[Run] = []
     while len(claimed) < slots and (
-        heads := _free_lanes(conn, kinds=kinds, slots=slots - len(claimed))
+        heads := _free_lanes(conn, kinds=kinds, device=device, slots=slots - len(claimed))
     ):
         for lane, run_id in heads:
             claimed.append(_lease(conn, run_id, holder=holder, now=now, until=now + lease))
@@ -296,9 +316,11 @@ def drop_lane(conn: Connection, lane: str) -> None:
 # --- one step each ------------------------------------------------------------------------------
 
 
-def _free_lanes(conn: Connection, *, kinds: Sequence[str], slots: int) -> Sequence[tuple[str, str]]:
+def _free_lanes(
+    conn: Connection, *, kinds: Sequence[str], device: str | None, slots: int
+) -> Sequence[tuple[str, str]]:
     statement = _FREE_LANES_POSTGRES if is_postgres(conn) else _FREE_LANES_SQLITE
-    rows = conn.execute(statement, {"kinds": list(kinds), "slots": slots})
+    rows = conn.execute(statement, {"kinds": list(kinds), "device": device, "slots": slots})
     return [(row.id, row.head_run) for row in rows]
 
 

@@ -151,7 +151,7 @@ async def open_house(
             posts = Posts(
                 database=database, clock=clock, tools=builtin_tools(), mcp_servers=servers
             )
-            agents = _agents(settings, database, bus, clock)
+            agents = _agents(settings, database, bus, clock, device=node.device)
             sessions = Sessions(
                 database=database,
                 bus=bus,
@@ -209,6 +209,7 @@ async def open_house(
                         # The one table in which results go up: what executes which kind of run.
                         handlers=_watched({TURN: TurnHandler(runtime)}, observers),
                         holder=node.name,
+                        device=node.device,
                         slots=settings.worker_slots,
                         lease=timedelta(seconds=settings.lease_seconds),
                     ),
@@ -297,6 +298,8 @@ def _agents(
     database: Database,
     bus: Bus,
     clock: Clock,
+    *,
+    device: str,
 ) -> Agents:
     workspaces = Workspaces(
         settings.data_dir / "agents",
@@ -310,6 +313,7 @@ def _agents(
         clock=clock,
         workspaces=workspaces,
         outputs=Outputs(_outputs_of(settings)),
+        device=device,
     )
 
 

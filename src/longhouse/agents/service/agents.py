@@ -55,13 +55,17 @@ class Agents:
         clock: Clock,
         workspaces: Workspaces,
         outputs: Outputs,
+        device: str | None = None,
     ) -> None:
-        """`outputs`: what is kept of the sessions' long results, for as long as they are there."""
+        """`outputs`: what is kept of the sessions' long results, for as long as they are there.
+        `device`: where the workspaces lie; turns of agents made here are executed there only.
+        """
         self._database = database
         self._bus = bus
         self._clock = clock
         self._workspaces = workspaces
         self._outputs = outputs
+        self._device = device
 
     async def list_page(
         self,
@@ -240,6 +244,9 @@ class Agents:
                 base=place.base,
                 external_id=external_id,
                 now=now,
+            )
+            queue.add_lane(
+                conn, lane_of(agent_id), tenant_id=principal.tenant_id, device=self._device
             )
             agent = find_agent(conn, principal, agent_id)
             record(conn, principal, "agent.created", agent_id, now=now, after=_digestible(agent))

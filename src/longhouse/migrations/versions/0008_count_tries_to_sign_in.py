@@ -1,5 +1,4 @@
 """Count tries to sign in."""
-# ruff: noqa: E501 - written by Alembic
 
 import sqlalchemy as sa
 from alembic import op
