@@ -100,7 +100,7 @@ class Room:
         if steps:
             self.model = ScriptedModel(steps, record=True)
         log = DatabaseJournal(self.database, clock=self.clock)
-        runtime = await self._process.enter_async_context(
+        self.runtime = await self._process.enter_async_context(
             Runtime(
                 models=FixedModels(self.model),
                 posts=self.posts.of_session,
@@ -116,7 +116,7 @@ class Room:
             database=self.database,
             bus=self.bus,
             clock=self.clock,
-            handlers={TURN: TurnHandler(runtime, log)},
+            handlers={TURN: TurnHandler(self.runtime)},
             holder="node_a",
             slots=4,
             lease=timedelta(seconds=60),
