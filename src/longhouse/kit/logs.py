@@ -16,7 +16,7 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 MASK = "***"
 
-TALKATIVE = ("alembic", "anthropic", "asyncio", "httpcore", "httpx", "openai", "uvicorn")
+TALKATIVE = ("alembic", "anthropic", "asyncio", "httpcore", "httpx", "mcp", "openai", "uvicorn")
 """Libraries that tell of every step; from them only warnings and worse."""
 
 SHORTEST_SECRET = 6
