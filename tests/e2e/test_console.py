@@ -5,6 +5,7 @@ it), where CI keeps them: somebody has to look at how things look.
 """
 
 import asyncio
+import base64
 import os
 import re
 import subprocess
@@ -36,16 +37,20 @@ FLAGS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 DESK = (1280, 860)
 TALL = (1280, 3000)  # a whole conversation at once: nothing of it is left undrawn
 PHONE = (360, 740)
-SEEN_WITHIN = 30_000  # milliseconds, on a machine that has other things to do
+SEEN_WITHIN = 60_000  # milliseconds, on a machine that has other things to do
 KEY_ARMS_WITHIN = 500  # milliseconds: a key right after an approval appeared is ignored
 WISH = "Make the failing test pass"
 BRANCH = "fix/percent-off"
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)  # one point
 
 ROOT = Path(__file__).parents[2]
 PICTURES = Path(os.environ.get("LONGHOUSE_TEST_ARTIFACTS") or ROOT / ".artifacts") / "console"
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.timeout(400),
     pytest.mark.xdist_group("console"),
     pytest.mark.usefixtures("protection"),
 ]
@@ -172,6 +177,7 @@ async def window(browser: Browser, size: tuple[int, int]) -> AsyncIterator[Brows
     context = await browser.new_context(
         viewport={"width": width, "height": height}, locale="en-US", reduced_motion="reduce"
     )
+    context.set_default_timeout(SEEN_WITHIN)
     try:
         yield context
     finally:
@@ -366,7 +372,15 @@ async def test_dark_colours_are_kept(house: House) -> None:
 async def test_everything_fits_on_a_phone(house: House) -> None:
     address = await house.session("Pocket")
     async with house.person(PHONE) as ada:
-        for name in ("agents", "agents/new", "posts", "inbox"):
+        settings = ("account", "people", "audit", "health")
+        places = (
+            "agents",
+            "agents/new",
+            "posts",
+            "inbox",
+            *(f"settings/{name}" for name in settings),
+        )
+        for name in places:
             await ada.page.goto(f"{house.server.address}/{name}")
             await expect(ada.page.get_by_role("heading", level=1)).to_be_visible()
             await ada.page.wait_for_load_state("networkidle")
@@ -390,6 +404,57 @@ async def test_everything_fits_on_a_phone(house: House) -> None:
         await ada.page.get_by_role("button", name="Menu", exact=True).click()
         await expect(ada.page.get_by_role("dialog")).to_be_visible()
         await ada.picture("55-phone-menu")
+
+
+# --- pictures and moments -------------------------------------------------------------------------
+
+
+async def test_a_picture_goes_with_a_message_and_is_shown_again(house: House) -> None:
+    address = await house.session("Pictures")
+    async with house.person() as ada:
+        await ada.page.goto(address)
+        await expect(ada.of("session")).to_be_visible()
+        shot = {"name": "dot.png", "mimeType": "image/png", "buffer": PICTURE}
+        await ada.page.locator("input[type=file]").set_input_files(shot)
+        await expect(ada.of("attachment")).to_be_visible()
+
+        await ada.say("What is on it?")
+
+        shown = ada.of("message").get_by_role("img", name="dot.png")
+        await expect(shown).to_be_visible()
+        await ada.page.reload()
+        await expect(shown).to_be_visible()
+        await ada.picture("62-attachment")
+
+
+async def test_a_conversation_is_looked_at_as_it_was_and_forked(house: House) -> None:
+    address = await house.session("Moments")
+    async with house.person(TALL) as ada:
+        await ada.page.goto(address)
+        await ada.say(WISH)
+        await expect(ada.approval).to_be_visible()
+        await ada.allow_everything()
+        await ada.page.get_by_role("button", name="Snapshots and forks").click()
+        await ada.page.get_by_role("menuitem", name="Take a snapshot").click()
+        await ada.page.get_by_label("Name").fill("before the question")
+        await ada.page.keyboard.press("Enter")
+        await expect(ada.of("note").get_by_text("before the question")).to_be_visible()
+        await ada.say("Thank you.")
+        await expect(ada.of("message").get_by_text("Thank you.")).to_be_visible()
+
+        await ada.page.get_by_role("button", name="Snapshots and forks").click()
+        await ada.page.get_by_role("menuitem", name="before the question").click()
+        await expect(ada.of("moment")).to_be_visible()
+        await expect(ada.page.get_by_label("Message", exact=True)).to_have_count(0)
+        await ada.picture("63-moment")
+        await ada.of("moment").get_by_role("button", name="Fork from here").click()
+
+        await expect(ada.page.get_by_text(f"Fork: {WISH}")).to_be_visible()
+        await expect(ada.of("moment")).to_have_count(0)
+        await ada.say("And now?")
+        await expect(ada.of("message").get_by_text("And now?")).to_be_visible()
+        await expect(ada.of("message").get_by_text("Thank you.")).to_have_count(0)
+        await ada.picture("64-fork")
 
 
 # --- nothing is lost, nothing is shown twice ------------------------------------------------------
