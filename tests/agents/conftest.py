@@ -120,6 +120,7 @@ class Room:
             holder="node_a",
             slots=4,
             lease=timedelta(seconds=60),
+            retention=timedelta(days=30),
         )
         self._working = asyncio.create_task(self.executor.run())
 

@@ -11,7 +11,7 @@ from tests.rows import tenant_row
 
 from longhouse.fleet import store
 from longhouse.fleet.models import MAX_ATTEMPTS, RUNS_TOPIC, Run, runs
-from longhouse.fleet.service import Lease, RunExecutor
+from longhouse.fleet.service import PURGE_EVERY, Lease, RunExecutor
 from longhouse.fleet.states import Outcome
 from longhouse.identity.auth import tenant_of_own_row
 from longhouse.identity.models import tenants
@@ -21,6 +21,7 @@ from longhouse.kit.db.database import Database
 
 TENANT = tenant_of_own_row("tenant_a")
 LEASE = timedelta(seconds=60)
+RETENTION = timedelta(days=30)
 
 
 class Recorder:
@@ -84,6 +85,7 @@ class House:
             holder=holder,
             slots=slots,
             lease=LEASE,
+            retention=RETENTION,
         )
         self.tasks.append(asyncio.create_task(executor.run()))
         return executor
@@ -107,6 +109,11 @@ class House:
             )
         )
         self.ring()
+
+    async def subjects(self) -> set[str]:
+        """What the queue remembers runs of."""
+        found = await self.database.read(lambda conn: conn.scalars(select(runs.c.subject)).all())
+        return set(found)
 
     def ring(self) -> None:
         self.bus.publish(RUNS_TOPIC)
@@ -324,6 +331,22 @@ async def test_nothing_is_taken_while_stopping(house: House) -> None:
 
     await asyncio.wait_for(house.tasks.pop(), PATIENCE)
     assert await house.state() == ("queued", 0)
+
+
+async def test_runs_that_ended_long_ago_are_forgotten(house: House) -> None:
+    house.start()
+    await house.enqueue("old")
+    await house.ended("old")
+    house.clock.advance(RETENTION.total_seconds() - 1)
+    await house.enqueue("new")
+    await house.ended("new")
+    assert await house.subjects() == {"old", "new"}
+
+    house.clock.advance(PURGE_EVERY.total_seconds())
+
+    async with asyncio.timeout(PATIENCE):
+        while await house.subjects() != {"new"}:
+            house.ring()
 
 
 async def renewed(house: House) -> None:

@@ -108,6 +108,13 @@ class Queue:
     async def wake_due(self) -> int:
         return await self._do(lambda conn: store.wake_due(conn, now=self.now))
 
+    async def purge(self, *, ended_before: datetime, most: int = 100) -> int:
+        return await self._do(lambda conn: store.purge(conn, ended_before=ended_before, most=most))
+
+    async def left(self) -> set[RunId]:
+        found = await self._do(lambda conn: conn.scalars(select(runs.c.id)).all())
+        return {RunId(run_id) for run_id in found}
+
     async def state(self, run_id: RunId) -> tuple[RunState, Outcome | None]:
         row = await self._do(
             lambda conn: conn.execute(
@@ -425,3 +432,44 @@ class TestDevices:
         await queue.enqueue("s1", lane="here")
 
         assert await queue.claim(5) == []
+
+
+class TestPurging:
+    async def test_runs_that_ended_long_ago_are_forgotten_in_small_batches(
+        self, queue: Queue
+    ) -> None:
+        ended = [await self._ended(queue, f"s{number}") for number in range(5)]
+
+        later = queue.now - timedelta(seconds=1)  # the last one ended then
+        assert await queue.purge(ended_before=later, most=2) == 2
+        assert await queue.left() == set(ended[2:])
+        assert await queue.purge(ended_before=later, most=2) == 2
+        assert await queue.purge(ended_before=later, most=2) == 0
+        assert await queue.left() == {ended[4]}
+
+    async def test_what_waits_or_runs_is_never_forgotten(self, queue: Queue) -> None:
+        waiting, leased = await queue.enqueue("s1"), await queue.enqueue("s2", lane="other")
+        (run,) = [run for run in await queue.claim(2) if run.id == leased]
+        queue.now += timedelta(days=1000)
+
+        assert await queue.purge(ended_before=queue.now) == 0
+        assert await queue.left() == {waiting, leased}
+        assert await queue.finish(run)
+        assert await queue.running("other") == 0
+
+    async def test_two_that_purge_at_once_share_the_work(self, queue: Queue) -> None:
+        for number in range(6):
+            await self._ended(queue, f"s{number}")
+
+        forgotten = await asyncio.gather(
+            *(queue.purge(ended_before=queue.now, most=3) for _ in range(2))
+        )
+
+        assert sum(forgotten) + len(await queue.left()) == 6
+
+    async def _ended(self, queue: Queue, subject: str) -> RunId:
+        await queue.enqueue(subject)
+        (run,) = await queue.claim()
+        await queue.finish(run)
+        queue.now += timedelta(seconds=1)
+        return run.id

@@ -28,6 +28,12 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 2.0
 """A ring may be lost and a lease may end in silence: the queue is looked at this often."""
 
+PURGE_EVERY = timedelta(hours=1)
+"""How often ended runs are looked through for those that are old enough to forget."""
+
+PURGE_BATCH = 500
+"""Runs forgotten in one transaction: nobody waits long for it. After a full batch comes another."""
+
 DATABASE_PAUSE_SECONDS = 1.0
 """How long to wait when the queue cannot be reached."""
 
@@ -84,10 +90,12 @@ class RunExecutor:
         device: str | None = None,
         slots: int,
         lease: timedelta,
+        retention: timedelta,
     ) -> None:
         """`holder` is this process's own name (`Node.name`): what it held before is put back.
 
         `device` is where it works (`Node.device`): what needs another one is left to that.
+        `retention`: how long ended runs are kept.
         """
         self._database = database
         self._bus = bus
@@ -99,6 +107,8 @@ class RunExecutor:
         self._lease = lease
         self._renew_every = lease / 3  # two renewals may fail
         self._renewed_at = clock.now()
+        self._retention = retention
+        self._purged_at = clock.now() - PURGE_EVERY
         # By run and epoch: a run may be claimed again before its last execution is cleared away.
         self._held: dict[tuple[RunId, int], _Execution] = {}
         self._wake = asyncio.Event()
@@ -167,13 +177,15 @@ class RunExecutor:
             logger.info("took over %d runs from the process before", len(back))
 
     async def _tend(self) -> None:
-        """Keep what we hold, put back what others lost, take what is free."""
+        """Keep what we hold, put back what others lost, take what is free, forget what is old."""
         try:
             # Ours first: after a long sleep of the machine they would be reaped with the dead.
             if self._clock.now() - self._renewed_at >= self._renew_every:
                 await self._renew()
             if not self._stopping and len(self._held) < self._slots:
                 await self._claim()
+            if self._clock.now() - self._purged_at >= PURGE_EVERY:
+                await self._purge()
             self._looked_at = self._clock.monotonic()
         except Exception:  # a task boundary: the database is away; it may come back
             logger.exception("the queue cannot be reached; trying again")
@@ -207,6 +219,14 @@ class RunExecutor:
 
         for run in await self._database.write(work):
             self._start(run)
+
+    async def _purge(self) -> None:
+        now = self._clock.now()
+        forgotten = await self._database.write(
+            lambda conn: store.purge(conn, ended_before=now - self._retention, most=PURGE_BATCH)
+        )
+        if forgotten < PURGE_BATCH:
+            self._purged_at = now
 
     def _let_go(self, lost: list[tuple[RunId, int]]) -> None:
         for key in lost:

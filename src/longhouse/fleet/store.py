@@ -300,6 +300,21 @@ def lengths(conn: Connection) -> dict[tuple[str, RunState], int]:
     return found
 
 
+def purge(conn: Connection, *, ended_before: datetime, most: int) -> int:
+    """Forget up to `most` runs that ended before then, the oldest first; how many.
+
+    They stand in no lane any more, so no lane is locked; two that purge at once share the work.
+    """
+    old = (
+        select(runs.c.id)
+        .where(_is(RunState.ENDED), runs.c.ended_at < ended_before)
+        .order_by(runs.c.ended_at)
+        .limit(most)
+        .with_for_update(skip_locked=True)
+    )
+    return conn.execute(delete(runs).where(runs.c.id.in_(old))).rowcount
+
+
 def is_open(conn: Connection, *, kind: str, subject: str) -> bool:
     """Whether a run of the subject waits or is being executed."""
     mine = (runs.c.kind == kind) & (runs.c.subject == subject)

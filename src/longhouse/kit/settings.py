@@ -203,6 +203,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         60, ge=1, description="Seconds after which a worker that went silent loses its run."
     )
+    run_retention_days: int = Field(
+        30, ge=1, description="Days for which the queue remembers runs that have ended."
+    )
     sse_heartbeat_seconds: float = Field(
         15, gt=0, description="Seconds of silence after which an event stream says it is alive."
     )

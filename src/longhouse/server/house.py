@@ -212,6 +212,7 @@ async def open_house(
                         device=node.device,
                         slots=settings.worker_slots,
                         lease=timedelta(seconds=settings.lease_seconds),
+                        retention=timedelta(days=settings.run_retention_days),
                     ),
                     stopping=stopping,
                     opened_at=clock.monotonic(),
