@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
@@ -27,37 +27,15 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.runtime import whole
 
 from longhouse.kit.bus.memory import MemoryBus
 from longhouse.kit.clock import ManualClock
 from longhouse.kit.errors import Unavailable
-from longhouse.protocol.events import (
-    AgentResumed,
-    AgentState,
-    Done,
-    Draft,
-    Event,
-    MessageReceived,
-    Outcome,
-    PermissionDecided,
-    PermissionRequired,
-    StepComplete,
-    StepStarted,
-    Todo,
-    ToolCall,
-    ToolEnd,
-    ToolStart,
-)
+from longhouse.protocol.events import AgentResumed, AgentState, Draft, Event, Todo, Usage
 from longhouse.runtime.agent import AlreadyDecided
-from longhouse.runtime.context import Context
 from longhouse.runtime.journals.memory import MemoryJournal
-from longhouse.runtime.model import (
-    AssistantMessage,
-    ModelRefused,
-    ModelRequest,
-    ModelUnavailable,
-    ToolMessage,
-)
+from longhouse.runtime.model import ModelRefused, ModelRequest, ModelUnavailable
 from longhouse.runtime.models.fixed import FixedModels
 from longhouse.runtime.models.scripted import (
     Answer,
@@ -78,12 +56,11 @@ T = TypeVar("T")
 AGENT = "a"
 MOST_SPINS = 2_000  # rounds of the event loop after which an agent that was to rest hangs
 LONGEST_WAIT = 60.0  # seconds: nothing here takes as many milliseconds
-NEVER_RAN = {Outcome.INVALID, Outcome.DENIED}
 POST = Post(
     name="worker",
     tools=("act", "beside", "look", "plan"),
     permissions=Permissions(mode=Mode.AUTO),
-    limits=Limits(steps=5, identical_calls=3, parallel_tools=2),
+    limits=Limits(steps=5, identical_calls=3, parallel_tools=2, context_tokens=120),
 )
 
 SETTINGS = settings(
@@ -229,7 +206,7 @@ class House:
         """A process takes the agent up."""
         self.runtime = Runtime(
             journal=self.journal,
-            models=FixedModels(ScriptedModel(self._answer)),
+            models=FixedModels(ScriptedModel(self._answer, usage=Usage())),
             posts=self._post,
             tools=self._tools(),
             sandbox=Refuse("nothing runs here", hint=""),
@@ -476,17 +453,17 @@ class AgentMachine(RuleBasedStateMachine):
         state = self._do(self.house.rest())
         events = self._do(self.house.events())
         status = self._do(self.house.agent.status())
-        context = fold(events)
+        context = whole.fold(events)
         assert self._do(self.house.agent._life.ledger()).context == context
         assert status.state is state is context.state
-        check_rest(context)
-        check_calls(events, context, self.house.effects)
-        check_turns(events, context)
-        check_messages(events, context, self.house.accepted)
-        check_conversation(context)
-        check_points(events, context)
+        whole.check_rest(context)
+        whole.check_calls(events, context, self.house.effects, repeatable=("look",))
+        whole.check_turns(events, context)
+        whole.check_messages(events, context, self.house.accepted)
+        whole.check_conversation(context)
+        whole.check_points(events, context)
         if not self.house.disturbed:
-            assert not bodies(events, AgentResumed), "parking cuts nothing off"
+            assert not whole.bodies(events, AgentResumed), "parking cuts nothing off"
 
     @rule()
     def an_interrupt_brings_it_to_rest(self) -> None:
@@ -511,100 +488,6 @@ class AgentMachine(RuleBasedStateMachine):
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run(asyncio.wait_for(work, LONGEST_WAIT))
-
-
-def check_points(events: list[Event], context: Context) -> None:
-    """What a fork is told of each moment is how it was then."""
-    past = Context()
-    for event in events:
-        past.apply([event])
-        point, turn = context.point(event.seq), past.turn if past.turn_open else 0
-        safe = not past.calls and not past._blocks
-        assert (point.safe, point.turn, point.state) == (safe, turn, past.state)
-
-
-def fold(events: list[Event]) -> Context:
-    """The state that the whole journal stands for; a gap in it is an error."""
-    context = Context()
-    context.apply(events)
-    return context
-
-
-def check_rest(context: Context) -> None:
-    match context.state:
-        case AgentState.READY:
-            assert not context.turn_open
-            assert not context.fresh, "a message that wants a turn is not forgotten"
-        case AgentState.WAITING:
-            assert context.turn_open
-            assert context.calls
-            assert all(call.waiting for call in context.open_calls())
-        case AgentState.WORKING:
-            raise AssertionError("it rests and works")
-
-
-def check_calls(events: list[Event], context: Context, effects: Counter[str]) -> None:
-    asked = Counter(body.call_id for body in bodies(events, ToolCall))
-    ends = {body.call_id: body for body in bodies(events, ToolEnd)}
-    results = Counter(body.call_id for body in bodies(events, ToolEnd))
-    starts = Counter(body.call_id for body in bodies(events, ToolStart))
-    open_calls = {call.call_id for call in context.open_calls()}
-    assert set(asked.values()) <= {1}, "a call id names one call"
-    assert set(results.values()) <= {1}, "a call has one result"
-    assert set(results) | open_calls == set(asked)
-    assert set(results).isdisjoint(open_calls)
-    for call_id, end in ends.items():
-        if end.name != "look":
-            assert effects[call_id] <= 1, "a tool with an effect runs once"
-            assert starts[call_id] <= 1
-        if end.outcome is Outcome.OK:
-            assert effects[call_id] >= 1
-        if end.outcome in NEVER_RAN and end.name != "look":
-            assert effects[call_id] == 0
-    decided = Counter(body.call_id for body in bodies(events, PermissionDecided))
-    required = Counter(body.call_id for body in bodies(events, PermissionRequired))
-    assert set(decided.values()) <= {1}, "a call is decided once"
-    assert decided.keys() <= required.keys()
-
-
-def check_turns(events: list[Event], context: Context) -> None:
-    begun = [body.turn for body in bodies(events, StepStarted)]
-    ended = [body.turn for body in bodies(events, Done)]
-    turns = list(dict.fromkeys(begun))
-    assert turns == list(range(1, len(turns) + 1))
-    assert ended == (turns[:-1] if context.turn_open else turns), "one done for each turn"
-    steps = [body.step for body in bodies(events, StepStarted)]
-    assert steps == list(range(1, len(steps) + 1))
-    answered = [body.step for body in bodies(events, StepComplete)]
-    assert answered == sorted(set(answered)), "a step is answered once"
-
-
-def check_messages(events: list[Event], context: Context, accepted: set[str]) -> None:
-    received = [body.message_id for body in bodies(events, MessageReceived)]
-    told = [message_id for body in bodies(events, StepStarted) for message_id in body.messages]
-    assert accepted <= set(received)
-    assert len(set(received)) == len(received), "sending twice is sending once"
-    assert [*told, *context.queued] == received, "every message once, in the order they came"
-
-
-def check_conversation(context: Context) -> None:
-    """Every call is followed by its results at once, in the order of the calls."""
-    messages: Iterator[object] = iter(context.messages)
-    waited_for = [call.call_id for call in context.calls.values()]
-    for message in messages:
-        if isinstance(message, AssistantMessage):
-            asked = [block.call_id for block in message.blocks if isinstance(block, ToolCall)]
-            if asked and asked == waited_for:
-                assert next(messages, None) is None
-                continue
-            for call_id in asked:
-                result = next(messages)
-                assert isinstance(result, ToolMessage)
-                assert result.call_id == call_id
-
-
-def bodies(events: list[Event], kind: type[T]) -> list[T]:
-    return [event.body for event in events if isinstance(event.body, kind)]
 
 
 async def test_whatever_happens_the_journal_tells_a_story_that_holds_together(

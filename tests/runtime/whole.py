@@ -135,3 +135,13 @@ def check_conversation(context: Context) -> None:
                 result = next(messages)
                 assert isinstance(result, ToolMessage)
                 assert result.call_id == call_id
+
+
+def check_points(events: Sequence[Event], context: Context) -> None:
+    """What a fork is told of each moment is how it was then."""
+    past = Context()
+    for event in events:
+        past.apply([event])
+        point, turn = context.point(event.seq), past.turn if past.turn_open else 0
+        safe = not past.calls and not past._blocks
+        assert (point.safe, point.turn, point.state) == (safe, turn, past.state)
