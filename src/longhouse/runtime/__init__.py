@@ -41,6 +41,7 @@ from longhouse.runtime.journals.base import Fenced, Journal, NoSuchPoint, Unknow
 from longhouse.runtime.journals.memory import MemoryJournal
 from longhouse.runtime.journals.sqlite import SQLiteJournal
 from longhouse.runtime.mcp.server import McpServer
+from longhouse.runtime.mcp.toolbox import Listing
 from longhouse.runtime.model import (
     FilesRefused,
     Model,
@@ -115,6 +116,7 @@ __all__ = [
     "Hook",
     "Journal",
     "Limits",
+    "Listing",
     "ManualClock",
     "McpServer",
     "MemoryJournal",
