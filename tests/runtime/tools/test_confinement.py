@@ -29,6 +29,38 @@ WAYS = [
     "proc-link/environ",
     "proc-root/etc/passwd",
     "../workspace-evil/file",
+    "..",
+    "../",
+    "../..",
+    "../../../../../../../../etc/passwd",
+    "./../other-agent/file",
+    "sub/./.././../other-agent/file",
+    "sub//..//..//other-agent/file",
+    "deep/../../other-agent/file",
+    "../workspace/../other-agent/file",
+    "../workspace-evil/../other-agent/file",
+    "/",
+    "//etc/passwd",
+    "/./etc/passwd",
+    "/etc/../etc/passwd",
+    "/etc/shadow",
+    "/root/.bashrc",
+    "/home",
+    "/dev/mem",
+    "/dev/null",
+    "/sys/kernel/notes",
+    "/proc/self/root/etc/passwd",
+    "/proc/self/cwd/../other-agent/file",
+    "/proc/thread-self/environ",
+    "/proc/1/environ",
+    "/proc/self/fd/0",
+    "/proc/self/mem",
+    "link-to-directory/../../other-agent/file",
+    "link-to-directory/./file",
+    "deep/link-up/workspace-evil/file",
+    "proc-link/root/etc/passwd",
+    "proc-link/cwd/../other-agent/file",
+    "proc-root/etc/shadow",
 ]
 """Paths that lead out."""
 
@@ -61,18 +93,22 @@ def remember(hand: Hand, path: str) -> None:
     hand.seen[path] = "0" * 32
 
 
+FILE_TOOLS: dict[str, dict[str, object]] = {
+    "fs_read": {},
+    "fs_write": {"content": "planted"},
+    "fs_edit": {"old": "s3cret", "new": "planted"},
+    "fs_multi_edit": {"edits": [{"old": "s3cret", "new": "planted"}]},
+    "fs_grep": {"pattern": "s3cret|root|PATH"},
+    "fs_glob": {"pattern": "*"},
+}
+
+
+def test_there_are_at_least_forty_ways_out() -> None:
+    assert len(set(WAYS)) == len(WAYS) >= 40
+
+
 @pytest.mark.parametrize("path", WAYS)
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        ("fs_read", {}),
-        ("fs_write", {"content": "planted"}),
-        ("fs_edit", {"old": "s3cret", "new": "planted"}),
-        ("fs_multi_edit", {"edits": [{"old": "s3cret", "new": "planted"}]}),
-        ("fs_grep", {"pattern": "s3cret|root|PATH"}),
-        ("fs_glob", {"pattern": "*"}),
-    ],
-)
+@pytest.mark.parametrize(("tool", "arguments"), FILE_TOOLS.items(), ids=FILE_TOOLS)
 async def test_no_file_tool_leaves_the_workspace(
     hand: Hand, tmp_path: Path, tool: str, arguments: dict[str, object], path: str
 ) -> None:
