@@ -40,7 +40,7 @@ import pydantic_ai.models.anthropic, pydantic_ai.models.openai
 """
 
 LOADED = "import sys, longhouse.runtime; print(*sys.modules)"
-SLOW_TO_LOAD = {"anthropic", "httpx2", "mcp", "openai", "pydantic_ai", "rich", "typer", "cronsim"}
+SLOW_TO_LOAD = {"anthropic", "httpx2", "mcp", "openai", "pydantic_ai", "rich", "typer"}
 
 
 class Installed:
