@@ -160,6 +160,15 @@ const people = createRoute({
   component: lazyRouteComponent(() => import("./people/PeoplePage"), "PeoplePage"),
 });
 
+const tenants = createRoute({
+  getParentRoute: () => settings,
+  path: "/tenants",
+  validateSearch: (search): { search?: string } => ({
+    search: typeof search.search === "string" && search.search ? search.search : undefined,
+  }),
+  component: lazyRouteComponent(() => import("./tenants/TenantsPage"), "TenantsPage"),
+});
+
 const health = createRoute({
   getParentRoute: () => settings,
   path: "/health",
@@ -173,7 +182,7 @@ export const router = createRouter({
     app.addChildren([
       ...[home, inbox, agents, newAgent, session, posts, newPost, post],
       agent.addChildren([agentSessions, agentSettings]),
-      settings.addChildren([settingsHome, account, people, audit, health]),
+      settings.addChildren([settingsHome, account, people, audit, tenants, health]),
     ]),
   ]),
   defaultPreload: "intent",

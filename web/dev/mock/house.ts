@@ -10,6 +10,7 @@ import { postRoutes } from "./posts.ts";
 import { serverRoutes } from "./server.ts";
 import { sessionRoutes } from "./sessions.ts";
 import { State } from "./state.ts";
+import { tenantRoutes } from "./tenants.ts";
 import { type Routes, serve } from "./wire.ts";
 
 export type House = State & {
@@ -32,5 +33,6 @@ export function routesOf(state: State): Routes {
     ...postRoutes(state),
     ...agentRoutes(state),
     ...sessionRoutes(state),
+    ...tenantRoutes(state),
   };
 }

@@ -2,6 +2,7 @@
 import { addMember } from "./members.ts";
 import type { ScriptedSession } from "./session.ts";
 import type { State } from "./state.ts";
+import { addTenant } from "./tenants.ts";
 
 export function seed(house: State): void {
   const engineer = house.addPost("Engineer", "Changes code; asks before it writes or runs.");
@@ -15,6 +16,8 @@ export function seed(house: State): void {
   ada.add({ type: "message", message_id: "seed", text, sender: "admin" });
   void ada.play("seed", 1);
   addHistory(house);
+  addTenant(house, "default").description = "Everybody in this house.";
+  addTenant(house, "Acme").status = "suspended";
   addMember(house, "admin", "owner");
   addMember(house, "grace", "admin");
   addMember(house, "zhang.wei", "member").display_name = "张伟";

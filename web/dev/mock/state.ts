@@ -7,6 +7,7 @@ import type {
   MemberView,
   ModelView,
   PostView,
+  TenantDetails,
   TenantView,
   ToolView,
   UserView,
@@ -51,6 +52,7 @@ export class State {
   sessions: ScriptedSession[] = [];
   audit: AuditEntryView[] = [];
   members: MemberView[] = [];
+  organisations: TenantDetails[] = [];
   /** Bytes by their digest. */
   readonly attachments = new Map<string, { bytes: Uint8Array<ArrayBuffer>; mediaType: string }>();
   /** Agents whose workspace holds changes. */

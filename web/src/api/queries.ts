@@ -18,6 +18,7 @@ import {
   listSessions,
   listSnapshots,
   listSubAgents,
+  listTenants,
   listTools,
 } from "../../.client";
 import { type AuditSearch, auditQuery } from "../audit/search";
@@ -176,6 +177,11 @@ export const auditEntriesQuery = (search: AuditSearch) =>
 export const membersQuery = (tenantId: string) =>
   pages(["members", tenantId], (after) =>
     data(listMembers({ path: { tenant_id: tenantId }, query: { after, limit: PAGE_ROWS } })),
+  );
+
+export const tenantsQuery = (search: string | undefined) =>
+  pages(["tenants", search], (after) =>
+    data(listTenants({ query: { search, after, limit: PAGE_ROWS } })),
   );
 
 export const healthQuery = () =>

@@ -16,6 +16,7 @@ export type {
   Health,
   MemberView as Member,
   SessionView as Session,
+  TenantDetails as Tenant,
   TenantRole,
   TenantView as TenantRef,
   TodoView as Todo,

@@ -10,7 +10,13 @@ export const SECTIONS = [
       { to: "/settings/audit", label: "audit.title", who: "managers" },
     ],
   },
-  { title: "settings.server", pages: [{ to: "/settings/health", label: "health.title" }] },
+  {
+    title: "settings.server",
+    pages: [
+      { to: "/settings/tenants", label: "tenants.title", who: "managers" },
+      { to: "/settings/health", label: "health.title" },
+    ],
+  },
 ] as const;
 
 type Page = { to: string; who?: "managers" };
