@@ -33,26 +33,24 @@ class Size:
     """How much is measured."""
 
     agents: tuple[int, ...] = (1, 1_000)
-    turns: int = 3  # of each, for the comparison
 
 
-TINY = Size(agents=(2,), turns=1)
+TINY = Size(agents=(2,))
 
 
 async def measure(place: Path, size: Size) -> Report:
     """So many agents on one SQLite journal, first traced, then as the kernel sees it."""
-    rows = []
+    rows, count, traced = [], 0, 0
     for count in size.agents:
         traced, _, _ = await _in_a_process(count, "traced")
         _, rss, pss = await _in_a_process(count, "resident")
         seen = [kilobytes(rss / count), kilobytes(pss / count)] if count > 1 else ["-", "-"]
         rows.append((f"{count:,} idle", kilobytes(traced / count), "-", *seen))
-    longest = max(size.agents)
-    rested, _, _ = await _in_a_process(longest, "traced", size.turns)
-    held, _, _ = await _in_a_process(longest, "held", size.turns)
-    for name, traced in (("ours", rested), ("its events as dictionaries", held)):
-        row = (f"{longest:,} idle after {size.turns} turns, {name}", kilobytes(traced / longest))
-        rows.append((*row, times(traced / rested) if rested else "?", "-", "-"))
+    held, _, _ = await _in_a_process(count, "held")
+    beside = times(held / traced) if traced else "?"
+    rows.append(
+        (f"{count:,} histories, as dictionaries", kilobytes(held / count), beside, "-", "-")
+    )
     return Report(
         title="Memory of an idle agent, after one turn",
         columns=("agents", "Python heap each", "beside ours", "RSS each", "PSS each"),
@@ -64,8 +62,8 @@ async def measure(place: Path, size: Size) -> Report:
     )
 
 
-async def _in_a_process(count: int, how: str, turns: int = 1) -> tuple[int, int, int]:
-    command = (sys.executable, "-m", "benchmarks.memory", str(count), how, str(turns))
+async def _in_a_process(count: int, how: str) -> tuple[int, int, int]:
+    command = (sys.executable, "-m", "benchmarks.memory", str(count), how)
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     if process.returncode:
@@ -74,9 +72,7 @@ async def _in_a_process(count: int, how: str, turns: int = 1) -> tuple[int, int,
     return traced, rss, pss
 
 
-async def grown_by(
-    count: int, *, trace: bool, turns: int = 1, hold: bool = False
-) -> tuple[int, int, int]:
+async def grown_by(count: int, *, trace: bool, hold: bool = False) -> tuple[int, int, int]:
     """By how much this process grows with so many agents: traced heap, RSS, PSS.
 
     `hold`: what grows is not the agents, but their events, held as dictionaries.
@@ -91,7 +87,7 @@ async def grown_by(
             before = _used(trace)
             for number in range(count):
                 agent = await runtime.agent(f"agent:{number}", post="worker")
-                await house.turns(agent, turns)
+                await house.one_turn(agent)
                 if hold:
                     held.append([msgspec.to_builtins(event) for event in await _events(agent)])
                     await runtime.put_away(agent.id)
@@ -122,8 +118,8 @@ def _used(trace: bool) -> tuple[int, int, int]:
 
 def main(arguments: list[str]) -> None:
     """Measure in this process and print the three numbers."""
-    count, how, turns = int(arguments[0]), arguments[1], int(arguments[2])
-    work = grown_by(count, trace=how != "resident", turns=turns, hold=how == "held")
+    count, how = int(arguments[0]), arguments[1]
+    work = grown_by(count, trace=how != "resident", hold=how == "held")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(json.dumps(runner.run(work)))
 
