@@ -38,6 +38,8 @@ class Command:
 COMMANDS = (
     Command("serve", "serve:serve", "Start the server: console, API, agents at work."),
     Command("create-admin", "serve:create_admin", "Add an admin, straight in the database."),
+    Command("backup", "backup:backup", "Write the whole house into one file, while it runs."),
+    Command("restore", "backup:restore", "Make a house of a backup."),
     Command("keys", "secrets:app", "Keys: what signs tokens and encrypts stored secrets."),
     Command("doctor", "doctor:doctor", "See what is missing on this machine, and how to get it."),
     Command("login", "login:login", "Sign in at a server."),

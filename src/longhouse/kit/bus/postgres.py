@@ -12,18 +12,14 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Sequence
 
 import asyncpg  # type: ignore[import-untyped]
-from sqlalchemy import make_url
-from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from longhouse.kit.bus.carried import LinkLost
+from longhouse.kit.db.postgres import driver_arguments
 
 CHANNEL = "longhouse"
 
 LARGEST_PACKET = 5_900
 """NOTIFY takes less than 8,000 bytes of text; base64 makes four characters of three bytes."""
-
-OF_THE_POOL = frozenset({"prepared_statement_cache_size", "prepared_statement_name_func"})
-"""What an address may say to SQLAlchemy and not to the driver."""
 
 # The order of the rows is the order of the notifications. All of them are one transaction.
 _NOTIFY = "SELECT pg_notify($1, packet) FROM unnest($2::text[]) AS packet"
@@ -36,10 +32,7 @@ class PostgresCarrier:
 
     def __init__(self, url: str) -> None:
         """`url`: as for the database itself."""
-        address = make_url(url).set(drivername="postgresql+asyncpg")
-        parser = dialect()  # type: ignore[no-untyped-call]
-        _, arguments = parser.create_connect_args(address)  # type: ignore[no-untyped-call]
-        self._arguments = {name: arguments[name] for name in arguments.keys() - OF_THE_POOL}
+        self._arguments = driver_arguments(url)
 
     async def connect(
         self, *, heard: Callable[[bytes], None], lost: Callable[[], None]

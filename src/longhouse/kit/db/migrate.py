@@ -35,16 +35,27 @@ def revisions() -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-async def upgrade(database: Database) -> None:
+async def upgrade(database: Database, *, to: str | None = None) -> None:
     """Apply the steps this database lacks: all of them or, when one fails, none.
 
-    Several processes may do this at once: one works, the others wait and find nothing to do. Raises
-    `Misconfigured` for a database that a newer Longhouse has written.
+    Several processes may do this at once: one works, the others wait and find nothing to do. `to`:
+    the step to stop at, for tables as an older Longhouse had them. Raises `Misconfigured` for a
+    database or a step of a newer Longhouse.
     """
-    known = revisions()
+    known = revisions_up_to(to)
     if _is_current(await database.read(current_revision), known):
         return
     await database.alter(lambda connection: _upgrade(connection, known))
+
+
+def revisions_up_to(last: str | None) -> tuple[str, ...]:
+    """The steps up to this one, or all. Raises `Misconfigured` for one that is not known here."""
+    known = revisions()
+    if last is None:
+        return known
+    if last not in known:
+        raise _from_the_future(last)
+    return known[: known.index(last) + 1]
 
 
 async def require_current(database: Database) -> None:
@@ -79,11 +90,15 @@ def alembic_config(connection: Connection) -> "Config":
 
 def _is_current(revision: str | None, known: tuple[str, ...]) -> bool:
     if revision is not None and revision not in known:
-        raise Misconfigured(
-            f"The database is at step {revision}, which this version of Longhouse does not know.",
-            hint="A newer version has written it: install that one, or restore a backup.",
-        )
+        raise _from_the_future(revision)
     return revision == (known[-1] if known else None)
+
+
+def _from_the_future(revision: str) -> Misconfigured:
+    return Misconfigured(
+        f"The database is at step {revision}, which this version of Longhouse does not know.",
+        hint="A newer version has written it: install that one, or restore a backup.",
+    )
 
 
 def _upgrade(connection: Connection, known: tuple[str, ...]) -> None:
@@ -94,4 +109,4 @@ def _upgrade(connection: Connection, known: tuple[str, ...]) -> None:
     from alembic import command  # noqa: PLC0415
 
     logger.info("bringing the database from step %s to %s", before or "none", known[-1])
-    command.upgrade(alembic_config(connection), "head")
+    command.upgrade(alembic_config(connection), known[-1])
