@@ -5,21 +5,23 @@ every room's service takes one. Nothing here touches the database or HTTP.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from longhouse.identity.models import (
     NAME_CHARACTERS,
     Actor,
     ActorKind,
+    ApiKey,
     LoginId,
     Membership,
+    SecretHash,
     SystemRole,
     TenantId,
     TenantStatus,
     User,
     UserId,
 )
-from longhouse.identity.scopes import ALL_SCOPES, SCOPES, TenantRole
+from longhouse.identity.scopes import ALL_SCOPES, OF_ONE_AGENT, PEOPLE_ONLY, SCOPES, TenantRole
 from longhouse.kit.errors import Forbidden, Json, NotFound
 
 CREDENTIALS_TOPIC = "credentials"
@@ -64,9 +66,9 @@ class Caller:
     """Whoever a credential stands for, for one request, whatever tenant it is about."""
 
     kind: ActorKind
-    id: str  # of the user
+    id: str  # of the user or the key
     name: str  # how others see them
-    credential: LoginId  # what it came with: when it ends, what is open ends with it
+    credential: LoginId | SecretHash  # what it came with: when it ends, what is open ends with it
     role: SystemRole
     origin: Origin
 
@@ -91,8 +93,9 @@ class Principal(Caller):
     """A caller acting in one tenant."""
 
     tenant_id: TenantId
-    tenant_role: TenantRole | None  # None: an admin of the server who is no member
+    tenant_role: TenantRole | None  # None: a key, or an admin of the server who is no member
     scopes: frozenset[str]
+    agent_id: str | None = None  # the one agent that it reaches; None: all of the tenant's
 
     def may(self, scope: str) -> bool:
         """Whether this principal has the scope in its tenant."""
@@ -102,6 +105,15 @@ class Principal(Caller):
         """Raise `ScopeMissing` unless this principal has the scope in its tenant."""
         if scope not in self.scopes:
             raise ScopeMissing(self, scope)
+
+    def reaches(self, agent_id: str) -> bool:
+        """Whether this principal may see that agent: a key may be bound to another one."""
+        return self.agent_id in {None, agent_id}
+
+    def require_every_agent(self) -> None:
+        """Raise `BoundToAgent` unless this principal reaches all agents of its tenant."""
+        if self.agent_id is not None:
+            raise BoundToAgent(self)
 
 
 class NotAllowed(Forbidden):
@@ -123,10 +135,42 @@ class ScopeMissing(NotAllowed):
     def __init__(self, principal: Principal, scope: str) -> None:
         super().__init__(
             principal,
-            f"Your role {principal.tenant_role} in this tenant does not include {scope}.",
+            f"{_standing(principal)} does not include {scope}.",
             wanted=scope,
-            hint="Ask an owner or admin of the tenant for a role that does.",
+            hint=(
+                "Give it that permission, or use another key."
+                if principal.kind is ActorKind.KEY
+                else "Ask an owner or admin of the tenant for a role that does."
+            ),
             scope=scope,
+        )
+
+
+class BoundToAgent(NotAllowed):
+    """A key of one agent, used for what concerns the whole tenant."""
+
+    code = "bound-to-agent"
+
+    def __init__(self, principal: Principal) -> None:
+        super().__init__(
+            principal,
+            "This key is bound to one agent, and this concerns the whole tenant.",
+            wanted="tenant",
+            hint="Use a key that is bound to no agent.",
+        )
+
+
+class PeopleOnly(NotAllowed):
+    """What has no meaning for a program: an account, a password."""
+
+    code = "people-only"
+
+    def __init__(self, caller: Caller) -> None:
+        super().__init__(
+            caller,
+            "An API key has no account.",
+            wanted="account",
+            hint="Sign in with POST /api/v1/auth/login instead.",
         )
 
 
@@ -194,6 +238,18 @@ def caller_of(user: User, login_id: LoginId, *, origin: Origin) -> Caller:
     )
 
 
+def caller_of_key(key: ApiKey, secret: SecretHash, *, origin: Origin) -> Caller:
+    """The program that has a live key."""
+    return Caller(
+        kind=ActorKind.KEY,
+        id=key.id,
+        name=key.name,
+        credential=secret,
+        role=SystemRole.USER,
+        origin=origin,
+    )
+
+
 def choose(places: Sequence[Membership], *, wanted: str | None) -> Membership | None:
     """The place that a user wants to act in, or the first one where that is possible.
 
@@ -218,6 +274,14 @@ def enter(caller: Caller, place: Membership) -> Principal:
     return _principal(caller, place.tenant_id, role=place.role, scopes=scopes)
 
 
+def enter_by_key(caller: Caller, key: ApiKey) -> Principal:
+    """A program in the tenant of its key, whose row was just read for it."""
+    possible = ALL_SCOPES - PEOPLE_ONLY if key.agent_id is None else OF_ONE_AGENT
+    scopes = possible.intersection(key.permissions)
+    principal = _principal(caller, key.tenant_id, role=None, scopes=scopes)
+    return replace(principal, agent_id=key.agent_id)
+
+
 def enter_as_admin(caller: Caller, tenant_id: str) -> Principal:
     """An admin of the server in a tenant they are no member of. Raises `AdminsOnly`."""
     caller.require_admin()
@@ -238,3 +302,10 @@ def _principal(
         tenant_role=role,
         scopes=scopes,
     )
+
+
+def _standing(principal: Principal) -> str:
+    """What a principal's scopes come from, in words."""
+    if principal.kind is ActorKind.KEY:
+        return "This key"
+    return f"Your role {principal.tenant_role} in this tenant"

@@ -95,3 +95,52 @@ class LastOwner(Conflict):
         super().__init__(
             "This is the tenant's only owner.", hint="Make somebody else an owner first."
         )
+
+
+class KeyInvalid(Unauthenticated):
+    """Not a key of ours: mistyped, unknown, disabled or deleted; which of them is not told."""
+
+    code = "key-invalid"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The API key is not valid.", hint="Check it for a missing or wrong character."
+        )
+
+
+class KeyExpired(Unauthenticated):
+    """Once good, but its time is over."""
+
+    code = "key-expired"
+
+    def __init__(self) -> None:
+        super().__init__("The API key has expired.", hint="Rotate it, or give it another expiry.")
+
+
+class NoSuchKey(NotFound):
+    """No key of this id in the caller's tenant."""
+
+    code = "no-such-key"
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"There is no API key {key_id[:80]!r}.")
+
+
+class KeyNameTaken(Conflict):
+    """Another key of the tenant has this name."""
+
+    code = "key-name-taken"
+
+    def __init__(self, name: str) -> None:
+        message = f"There is a key with the name {name!r} already."
+        errors: list[Json] = [{"field": "name", "message": message}]
+        super().__init__(message, hint="Choose another name.", errors=errors)
+
+
+class NoSuchAgent(NotFound):
+    """No agent of this id in the caller's tenant."""
+
+    code = "no-such-agent"
+
+    def __init__(self, agent_id: str) -> None:
+        super().__init__(f"There is no agent {agent_id[:80]!r}.")

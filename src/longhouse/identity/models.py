@@ -33,6 +33,10 @@ TenantId = NewType("TenantId", str)
 
 UserId = NewType("UserId", str)
 LoginId = NewType("LoginId", str)
+KeyId = NewType("KeyId", str)
+
+SecretHash = NewType("SecretHash", str)
+"""What is kept of one secret of an API key; who came with that secret is known by it."""
 
 USERNAME_CHARACTERS = 64
 EMAIL_CHARACTERS = 254  # the longest address SMTP can carry
@@ -60,6 +64,13 @@ class TenantStatus(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"  # everything is kept and nothing may be done, until it is resumed
     DELETED = "deleted"  # as good as gone; for a while it can be restored
+
+
+class KeyStatus(StrEnum):
+    """Whether an API key may be used, as somebody decided; it may have expired besides."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
 
 
 class ActorKind(StrEnum):
@@ -164,6 +175,42 @@ logins = Table(
     Column("address", String, nullable=False),
     Column("user_agent", String, nullable=False),
     Index("logins_by_user", "user_id"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("tenant_id", String, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    # Without a foreign key: agents belong to a room above, which deletes their keys with them.
+    Column("agent_id", String, nullable=True),  # NULL: a key of the whole tenant
+    Column("name", String, nullable=False),
+    Column("name_key", String, nullable=False),
+    Column("description", String, nullable=False, server_default=""),
+    Column("permissions", Document, nullable=False),  # texts; some are scopes of ours
+    Column("status", String, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=True),
+    Column("created_by", String, nullable=True),  # id of a user or a key
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    # Kept by `key_uses`, some seconds late, in statements that touch nothing else.
+    Column("last_used_at", UtcDateTime, nullable=True),
+    Column("use_count", BigInteger, nullable=False, server_default="0"),
+    UniqueConstraint("tenant_id", "name_key"),
+    Index("api_keys_by_agent", "tenant_id", "agent_id"),
+    _one_of("status", KeyStatus),
+)
+
+# What opens the door: while a key is rotated it has two.
+api_key_secrets = Table(
+    "api_key_secrets",
+    metadata,
+    Column("hash", String, primary_key=True),  # keyed, of the whole text
+    Column("key_id", String, ForeignKey("api_keys.id", ondelete="CASCADE"), nullable=False),
+    Column("hint", String, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("valid_until", UtcDateTime, nullable=True),  # NULL: as long as the key
+    Index("api_key_secrets_by_key", "key_id"),
 )
 
 setup_links = Table(
@@ -317,6 +364,30 @@ class Login:
     def is_live(self, now: datetime) -> bool:
         """Whether its tokens still count."""
         return self.revoked_at is None and now < self.expires_at
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A credential of a tenant, for programs. Without its secret: nobody has that but its owner."""
+
+    id: KeyId
+    tenant_id: str  # not proved
+    agent_id: str | None
+    name: str
+    description: str
+    permissions: tuple[str, ...]
+    status: KeyStatus
+    expires_at: datetime | None
+    hint: str  # the end of its newest secret
+    created_by: str | None
+    created_at: datetime
+    updated_at: datetime
+    last_used_at: datetime | None
+    use_count: int
+
+    def has_expired(self, now: datetime) -> bool:
+        """Whether its time is over."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,3 +43,20 @@ ALL_SCOPES = _OWN
 
 PEOPLE_ONLY = frozenset({"tenant:delete", "tenant:transfer"})
 """What no key may carry: a program does not give a tenant away."""
+
+OF_ONE_AGENT = frozenset(
+    {
+        "agents:read",
+        "agents:write",
+        "approvals:decide",
+        "keys:validate",
+        "plugins:read",
+        "plugins:write",
+        "posts:read",
+        "sessions:read",
+        "sessions:write",
+        "tenant:read",
+        "workspaces:write",
+    }
+)
+"""What a key that is bound to one agent may carry: all else concerns the whole tenant."""

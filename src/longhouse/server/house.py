@@ -7,7 +7,7 @@ house to `app.build_app`. Importing this module makes nothing.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,7 @@ from longhouse.agents.service.forks import Forks
 from longhouse.agents.service.overview import Overview
 from longhouse.agents.service.posts import Posts, add_default_posts
 from longhouse.agents.service.sessions import Sessions
+from longhouse.agents.store import agents as agent_rows
 from longhouse.agents.streams import Streams
 from longhouse.agents.worker import TurnHandler
 from longhouse.agents.workspaces import Workspaces
@@ -138,15 +139,13 @@ async def open_house(
             _opened_tracing(settings) as tracing,
             opened_database(settings, clock, metrics) as database,
             opened_bus(settings.bus_url or default_bus_url(settings.database_url)) as bus,
+            _opened_identity(settings, database, bus, clock, passwords or Passwords()) as identity,
             _opened_models(settings, clock) as models,
         ):
             sandbox = sandbox or await choose(settings.sandbox.value)
             observers = (metrics, *tracing)
             stopping = asyncio.Event()
             secrets = Secrets(encryption_ring(settings))
-            identity = await _identity(
-                settings, secrets, database, bus, clock, passwords or Passwords()
-            )
             servers = _mcp_servers(settings)
             posts = Posts(
                 database=database, clock=clock, tools=builtin_tools(), mcp_servers=servers
@@ -335,23 +334,22 @@ def _streams(
     )
 
 
-async def _identity(
-    settings: Settings,
-    secrets: Secrets,
-    database: Database,
-    bus: Bus,
-    clock: Clock,
-    passwords: Passwords,
-) -> Identity:
-    def refresh_secret(conn: Connection) -> bytes:
-        return secrets.of_house(conn, purpose="refresh-tokens", now=clock.now())
+@contextlib.asynccontextmanager
+async def _opened_identity(
+    settings: Settings, database: Database, bus: Bus, clock: Clock, passwords: Passwords
+) -> AsyncIterator[Identity]:
+    secrets = Secrets(encryption_ring(settings))
 
-    return make_identity(
+    def of_house(purpose: str) -> Callable[[Connection], bytes]:
+        return lambda conn: secrets.of_house(conn, purpose=purpose, now=clock.now())
+
+    identity = make_identity(
         database=database,
         bus=bus,
         clock=clock,
         signing=signing_keys(settings),
-        refresh_secret=await database.write(refresh_secret),
+        refresh_secret=await database.write(of_house("refresh-tokens")),
+        key_secret=await database.write(of_house("api-keys")),
         passwords=passwords,
         lifetimes=Lifetimes(
             access_seconds=settings.access_token_seconds,
@@ -360,7 +358,12 @@ async def _identity(
         tenant_grace=timedelta(days=settings.tenant_grace_days),
         tenant_made=furnish_tenant,
         tenant_goes=(),
+        agent_known=agent_rows.exists_in,
     )
+    try:
+        yield identity
+    finally:
+        await identity.key_uses.close()
 
 
 def _hide_secrets(settings: Settings) -> None:

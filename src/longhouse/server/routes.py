@@ -6,7 +6,7 @@
 from fastapi import APIRouter
 
 from longhouse.agents.api import agents, forks, overview, posts, sessions
-from longhouse.identity.api import audit, first_run, logins, tenants
+from longhouse.identity.api import audit, first_run, keys, logins, tenants
 from longhouse.server import health, scrape
 from longhouse.server.alias import alias_router
 from longhouse.server.aliases import ALIASES
@@ -25,6 +25,7 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, logins.router),
     (API, audit.router),
     (API, tenants.router),
+    (API, keys.router),
     (API, posts.router),
     (API, agents.router),
     (API, sessions.router),

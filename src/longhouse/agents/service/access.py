@@ -40,7 +40,8 @@ def find_post(conn: Connection, principal: Principal, post_id: str) -> StoredPos
 
 def find_agent(conn: Connection, principal: Principal, agent_id: str) -> Agent:
     """The agent. Raises `NoSuchAgent`."""
-    agent = agent_rows.find(conn, principal.tenant_id, agent_id)
+    reached = principal.reaches(agent_id)
+    agent = agent_rows.find(conn, principal.tenant_id, agent_id) if reached else None
     if agent is None:
         raise NoSuchAgent(agent_id)
     return agent
@@ -60,6 +61,8 @@ def lock_session(conn: Connection, principal: Principal, agent_id: str, session_
 
     Raises `SubAgentSession` for one that people do not write to.
     """
+    if not principal.reaches(agent_id):
+        raise NoSuchAgent(agent_id)
     session = session_rows.lock(conn, principal.tenant_id, session_id, agent_id=agent_id)
     if session is None:
         find_agent(conn, principal, agent_id)

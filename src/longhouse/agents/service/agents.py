@@ -23,7 +23,8 @@ from longhouse.agents.store import agents as store
 from longhouse.agents.store import posts as post_rows
 from longhouse.agents.workspaces import Committed, Diff, Place, Workspaces
 from longhouse.fleet import store as queue
-from longhouse.identity.auth import Principal
+from longhouse.identity.auth import CREDENTIALS_TOPIC, Principal
+from longhouse.identity.service import keys
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.clock import Clock
 from longhouse.kit.db.database import Database
@@ -81,7 +82,13 @@ class Agents:
         tenant_id = principal.tenant_id
         return await self._database.read(
             lambda conn: store.list_page(
-                conn, tenant_id, status=status, search=search, after=after, limit=limit
+                conn,
+                tenant_id,
+                only=principal.agent_id,
+                status=status,
+                search=search,
+                after=after,
+                limit=limit,
             )
         )
 
@@ -105,6 +112,7 @@ class Agents:
         `external_id`: what clients call it that have ids of their own; it is taken once, as a name.
         """
         principal.require("agents:write")
+        principal.require_every_agent()
         name = checked_name(name)
         await self._database.read(lambda conn: _check_new_agent(conn, principal, name, post_id))
         agent_id = AgentId(new_id("agent"))
@@ -167,6 +175,9 @@ class Agents:
                 raise AgentBusy
             queue.drop_lane(conn, lane_of(agent.id))
             session_ids = store.remove(conn, agent.id)
+            keys.delete_of_agent(
+                conn, actor=principal, tenant_id=principal.tenant_id, agent_id=agent_id, now=now
+            )
             record(conn, principal, "agent.deleted", agent_id, now=now, before=_digestible(agent))
             return agent.id, session_ids
 
@@ -176,6 +187,7 @@ class Agents:
         await self._workspaces.remove(deleted)
         for session_id in session_ids:
             await self._outputs.forget(session_id)
+        self._bus.publish(CREDENTIALS_TOPIC)
         self._bus.publish(tenant_topic(principal.tenant_id))
 
     # --- workspaces -------------------------------------------------------------------------------

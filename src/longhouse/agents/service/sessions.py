@@ -213,9 +213,10 @@ class Sessions:
     async def approvals(self, principal: Principal) -> list[Approval]:
         """What waits for a person in the tenant, the oldest first."""
         principal.require("sessions:read")
-        return await self._database.read(
+        waiting = await self._database.read(
             lambda conn: store.pending_approvals(conn, principal.tenant_id)
         )
+        return [approval for approval in waiting if principal.reaches(approval.agent_id)]
 
     async def attachment(
         self, principal: Principal, agent_id: str, session_id: str, digest: str

@@ -94,6 +94,12 @@ def find(conn: Connection, tenant_id: TenantId, agent_id: str) -> Agent | None:
     return None if row is None else _agent(row)
 
 
+def exists_in(conn: Connection, tenant_id: TenantId, agent_id: str) -> bool:
+    """Whether the tenant has this agent."""
+    mine = exists().where(agents.c.tenant_id == tenant_id, agents.c.id == agent_id)
+    return bool(conn.execute(select(mine)).scalar_one())
+
+
 def name_taken(conn: Connection, tenant_id: TenantId, name: str) -> bool:
     """Whether an agent of the tenant has this name."""
     taken = exists().where(agents.c.tenant_id == tenant_id, agents.c.name == name)
@@ -104,13 +110,16 @@ def list_page(
     conn: Connection,
     tenant_id: TenantId,
     *,
+    only: str | None = None,
     status: AgentStatus | None,
     search: str | None,
     after: str | None,
     limit: int,
 ) -> Page[Agent]:
-    """Agents, the newest first; `search`: a part of their name, in any case."""
+    """Agents, the newest first; `only`: this one; `search`: a part of their name, in any case."""
     query = _agents(tenant_id).order_by(agents.c.id.desc()).limit(limit + 1)
+    if only is not None:
+        query = query.where(agents.c.id == only)
     if status is not None:
         query = query.where(agents.c.status == status)
     if search:

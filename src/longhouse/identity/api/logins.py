@@ -6,7 +6,6 @@ from fastapi import APIRouter, Cookie, Request, Response
 from pydantic import BaseModel
 
 from longhouse.identity.api.base import (
-    CurrentCaller,
     CurrentIdentity,
     CurrentKnown,
     CurrentOrigin,
@@ -81,18 +80,20 @@ async def refresh(
 
 
 @router.post("/auth/logout", status_code=204)
-async def logout(caller: CurrentCaller, identity: CurrentIdentity, response: Response) -> None:
+async def logout(known: CurrentKnown, identity: CurrentIdentity, response: Response) -> None:
     """End this login: its tokens stop at once, and its open streams end."""
-    await identity.logins.logout(caller)
+    known.person()
+    await identity.logins.logout(known.caller)
     response.delete_cookie(REFRESH_COOKIE, path=COOKIE_PATH)
 
 
 @router.get("/auth/me")
 async def me(known: CurrentKnown, principal: CurrentPrincipal, identity: CurrentIdentity) -> Me:
     """The signed-in user, the tenant this request acts in, and the user's tenants."""
+    user = known.person()
     tenants = [place_view(place) for place in known.places]
     current = next((tenant for tenant in tenants if tenant.id == principal.tenant_id), None)
     if current is None:  # an admin of the server in a tenant of others
         tenant = await identity.tenants.get(principal)
         current = TenantView(id=tenant.id, name=tenant.name, role=TenantRole.OWNER)
-    return Me(user=user_view(known.user), tenant=current, tenants=tenants)
+    return Me(user=user_view(user), tenant=current, tenants=tenants)

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from longhouse.identity.key_hashes import KeyHashes
 from longhouse.identity.passwords import Passwords
 from longhouse.identity.service.audit_log import AuditLog
 from longhouse.identity.service.authentication import Authentication
 from longhouse.identity.service.first_run import FirstRun
 from longhouse.identity.service.guessing import SlowDown
 from longhouse.identity.service.issuing import Issuer, Lifetimes
+from longhouse.identity.service.key_door import KeyDoor
+from longhouse.identity.service.key_uses import KeyUses
+from longhouse.identity.service.keys import AgentKnown, ApiKeys
 from longhouse.identity.service.liveness import Liveness
 from longhouse.identity.service.logins import Logins
 from longhouse.identity.service.members import Members
@@ -32,6 +36,9 @@ class Identity:
     audit_log: AuditLog
     authentication: Authentication
     first_run: FirstRun
+    key_door: KeyDoor
+    key_uses: KeyUses
+    keys: ApiKeys
     liveness: Liveness
     logins: Logins
     members: Members
@@ -46,22 +53,27 @@ def make_identity(
     clock: Clock,
     signing: Keys,
     refresh_secret: bytes,
+    key_secret: bytes,
     passwords: Passwords,
     lifetimes: Lifetimes,
     tenant_grace: timedelta,
     tenant_made: TenantMade,
     tenant_goes: Sequence[TenantGoes],
+    agent_known: AgentKnown,
 ) -> Identity:
     """The services on one database.
 
-    `signing`: keys of access tokens. `refresh_secret`: the same in every process, for good.
+    `signing`: keys of access tokens. `refresh_secret` and `key_secret`, under which API keys are
+    hashed: the same in every process, for good.
     """
     tokens = AccessTokens(signing)
     slow_down = SlowDown(database=database, clock=clock)
     issuer = Issuer(tokens=tokens, lifetimes=lifetimes, clock=clock)
     refusals = Refusals(database=database, clock=clock)
+    hashes, uses = KeyHashes(key_secret), KeyUses(database)
+    key_door = KeyDoor(database=database, clock=clock, hashes=hashes, uses=uses)
     authentication = Authentication(
-        database=database, clock=clock, tokens=tokens, refusals=refusals
+        database=database, clock=clock, tokens=tokens, key_door=key_door, refusals=refusals
     )
     return Identity(
         audit_log=AuditLog(database=database),
@@ -74,6 +86,16 @@ def make_identity(
             issuer=issuer,
             refusals=refusals,
             tenant_made=tenant_made,
+        ),
+        key_door=key_door,
+        key_uses=uses,
+        keys=ApiKeys(
+            database=database,
+            bus=bus,
+            clock=clock,
+            hashes=hashes,
+            uses=uses,
+            agent_known=agent_known,
         ),
         liveness=Liveness(authentication, bus=bus),
         logins=Logins(

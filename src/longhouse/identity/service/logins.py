@@ -13,7 +13,7 @@ from longhouse.identity import audit
 from longhouse.identity.accounts import PASSWORD_MOST, sign_in_key
 from longhouse.identity.auth import CREDENTIALS_TOPIC, Caller, Origin
 from longhouse.identity.errors import RefreshRefused, WrongCredentials
-from longhouse.identity.models import Login, Outcome, User
+from longhouse.identity.models import Login, LoginId, Outcome, User
 from longhouse.identity.passwords import Passwords
 from longhouse.identity.service.guessing import SlowDown
 from longhouse.identity.service.issuing import Issuer, SignedIn
@@ -120,7 +120,7 @@ class Logins:
         now = self._clock.now()
 
         def end_login(conn: Connection) -> None:
-            if store.revoke(conn, caller.credential, now=now):
+            if store.revoke(conn, LoginId(caller.credential), now=now):
                 audit.record(
                     conn,
                     actor=caller,
