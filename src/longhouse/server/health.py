@@ -38,6 +38,7 @@ class ApplicationCheck(Check):
     """The process itself."""
 
     version: str
+    environment: str
     uptime_seconds: int
 
 
@@ -102,7 +103,12 @@ async def get_info(request: Request) -> Info:
 
 def _application(house: House) -> ApplicationCheck:
     uptime = house.clock.monotonic() - house.opened_at
-    return ApplicationCheck(status="ok", version=__version__, uptime_seconds=int(uptime))
+    return ApplicationCheck(
+        status="ok",
+        version=__version__,
+        environment=house.environment,
+        uptime_seconds=int(uptime),
+    )
 
 
 async def _database(house: House) -> Check:

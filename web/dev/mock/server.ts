@@ -13,7 +13,7 @@ export function serverRoutes(house: State): Routes {
 export const WELL: Health = {
   status: "ok",
   checks: {
-    application: { status: "ok", version: "1.0.0", uptime_seconds: 93_784 },
+    application: { status: "ok", version: "1.0.0", environment: "local", uptime_seconds: 93_784 },
     database: { status: "ok", detail: "sqlite" },
     bus: { status: "ok", detail: "in process" },
     sandbox: { status: "ok", detail: "namespaces, seccomp", layer: "bubblewrap" },
