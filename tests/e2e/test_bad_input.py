@@ -257,9 +257,7 @@ async def add_user_elsewhere(data_dir: Path, username: str) -> None:
             email_key=sign_in_key(user.email),
             password_hash=password_hash,
         )
-        members.add(
-            conn, user_id=user.id, tenant_id=tenant.id, role=TenantRole.OWNER, now=now
-        )
+        members.add(conn, user_id=user.id, tenant_id=tenant.id, role=TenantRole.OWNER, now=now)
 
     database = await open_database(f"sqlite:///{data_dir}/longhouse.db")
     try:

@@ -21,6 +21,7 @@ from playwright.async_api import (
     BrowserContext,
     ConsoleMessage,
     Error,
+    FilePayload,
     Locator,
     Page,
     async_playwright,
@@ -414,7 +415,7 @@ async def test_a_picture_goes_with_a_message_and_is_shown_again(house: House) ->
     async with house.person() as ada:
         await ada.page.goto(address)
         await expect(ada.of("session")).to_be_visible()
-        shot = {"name": "dot.png", "mimeType": "image/png", "buffer": PICTURE}
+        shot: FilePayload = {"name": "dot.png", "mimeType": "image/png", "buffer": PICTURE}
         await ada.page.locator("input[type=file]").set_input_files(shot)
         await expect(ada.of("attachment")).to_be_visible()
 

@@ -1,5 +1,4 @@
 """Keep what is attached to events."""
-# ruff: noqa: E501 - written by Alembic
 
 import sqlalchemy as sa
 from alembic import op

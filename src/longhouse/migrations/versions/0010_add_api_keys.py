@@ -1,5 +1,4 @@
 """Add API keys."""
-# ruff: noqa: E501 - written by Alembic
 
 import sqlalchemy as sa
 from alembic import op
