@@ -58,7 +58,7 @@ async def run(block: Block, name: str, namespace: dict[str, object]) -> str:
 
 
 def test_there_are_examples_in_the_readme_and_in_the_pages_for_programmers() -> None:
-    assert {"README.md", "docs/runtime.md"} <= set(PROGRAMS)
+    assert {"README.md", "docs/runtime.md", "docs/runtime-reference.md"} <= set(PROGRAMS)
 
 
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "README.md"])

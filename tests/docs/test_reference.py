@@ -165,21 +165,22 @@ def options(command: Command) -> set[str]:
 
 class TestLibrary:
     def test_every_public_name_of_the_library_is_documented(self) -> None:
-        documented = [code(row[0]) for row in rows(section(page("docs/runtime.md"), "Every name"))]
+        text = section(page("docs/runtime-reference.md"), "Every name")
+        documented = [code(row[0]) for row in rows(text)]
 
         assert documented == sorted(longhouse.runtime.__all__)
 
     def test_every_built_in_tool_is_documented_with_its_arguments(self) -> None:
         documented = {
             code(row[0]): codes(row[1])
-            for row in rows(section(page("docs/runtime.md"), "Built-in tools"))
+            for row in rows(section(page("docs/runtime-reference.md"), "Built-in tools"))
         }
 
         in_code = {tool.name: list(tool.schema["properties"]) for tool in builtin_tools()}
         assert documented == in_code
 
     def test_every_mode_and_every_limit_is_documented(self) -> None:
-        text = page("docs/runtime.md")
+        text = page("docs/runtime-reference.md")
         modes = [code(row[0]) for row in rows(section(text, "Permissions and approvals"))]
         limits = {code(row[0]): row[1] for row in rows(section(text, "Limits"))}
 
