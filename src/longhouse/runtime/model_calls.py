@@ -99,17 +99,25 @@ class ModelCalls:
         tools: Sequence[Tool],
         media_types: Set[str],
     ) -> ModelRequest:
-        reasons = sight.left_out(messages, media_types=media_types, refused=self._refused)
-        shown = sight.in_words(messages, reasons)
-        self._files = await self._bytes(sight.shown(shown))
         return ModelRequest(
             step=self._ledger.context.step,
             system=system_prompt(post),
-            messages=sight.in_words(shown, _lost(shown, self._files)),
+            messages=await self._shown(messages, media_types),
             tools=tools,
             output_tokens=post.limits.output_tokens,
             files=self._files,
         )
+
+    async def _shown(
+        self, messages: Sequence[Message], media_types: Set[str]
+    ) -> tuple[Message, ...]:
+        """The messages as this model sees them, with the bytes of what it is shown at hand."""
+        if not self._ledger.context.attachments:  # in long conversations, looking costs
+            return tuple(messages)
+        reasons = sight.left_out(messages, media_types=media_types, refused=self._refused)
+        shown = sight.in_words(messages, reasons)
+        self._files = await self._bytes(sight.shown(shown))
+        return sight.in_words(shown, _lost(shown, self._files))
 
     async def _bytes(self, digests: Iterable[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
