@@ -44,7 +44,7 @@ WAYS = [
     "/./etc/passwd",
     "/etc/../etc/passwd",
     "/etc/shadow",
-    "/root/.bashrc",
+    "/root",
     "/home",
     "/dev/mem",
     "/dev/null",
