@@ -19,7 +19,7 @@ def old_form(said: str) -> str:
 
 
 class TestNewForm:
-    @pytest.mark.parametrize("agent", [AGENT, None])
+    @pytest.mark.parametrize("agent", [AGENT, None], ids=["of an agent", "of a tenant"])
     def test_a_key_says_whose_it_is(self, agent: str | None) -> None:
         parsed = key_text.parse(key_text.make(TENANT, agent))
 
