@@ -34,6 +34,7 @@ class Nats:
 
     program: str
     directory: Path
+    options: tuple[str, ...] = ()
     port: int = -1  # any free one, at first
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -51,6 +52,7 @@ class Nats:
             [
                 *(self.program, "--addr", "127.0.0.1", "--port", str(self.port)),
                 *("--ports_file_dir", str(ports), "--log", str(self.directory / "log")),
+                *self.options,
             ],
             stdin=subprocess.DEVNULL,
         )
@@ -88,16 +90,17 @@ def nats_program() -> str:
 @pytest.fixture(scope="session")
 def nats_server(nats_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nats]:
     """A server for many tests; none of them stops it."""
-    yield from _running(Nats(nats_program, tmp_path_factory.mktemp("nats")))
+    yield from running(Nats(nats_program, tmp_path_factory.mktemp("nats")))
 
 
 @pytest.fixture
 def own_nats(nats_program: str, tmp_path: Path) -> Iterator[Nats]:
     """A server of one test, which may stop it."""
-    yield from _running(Nats(nats_program, tmp_path / "nats"))
+    yield from running(Nats(nats_program, tmp_path / "nats"))
 
 
-def _running(server: Nats) -> Iterator[Nats]:
+def running(server: Nats) -> Iterator[Nats]:
+    """The server, started before and stopped after: the body of a fixture."""
     server.start()
     try:
         yield server
