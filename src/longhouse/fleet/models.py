@@ -140,6 +140,12 @@ Index(
     postgresql_where=text("not_before IS NOT NULL"),
 )
 Index(
+    "runs_ended",
+    runs.c.ended_at,
+    sqlite_where=text("state = 'ended'"),
+    postgresql_where=text("state = 'ended'"),
+)
+Index(
     "runs_leased",
     runs.c.leased_until,
     sqlite_where=text("state = 'leased'"),
