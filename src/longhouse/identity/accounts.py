@@ -40,23 +40,53 @@ def checked(new: NewUser) -> NewUser:
     """
     normal = replace(
         new,
-        username=unicodedata.normalize("NFKC", new.username).strip(),
+        username=_normal(new.username),
         email=new.email.strip(),
         display_name=new.display_name.strip(),
     )
-    errors: list[Json] = [
-        {"field": field, "message": message}
-        for field, message in (
-            ("username", _wrong_username(normal.username)),
-            ("password", _wrong_password(normal.password)),
-            ("email", _wrong_email(normal.email)),
-            ("display_name", _wrong_display_name(normal.display_name)),
-        )
-        if message is not None
-    ]
-    if errors:
-        raise InvalidInput("The account is not valid.", errors=errors)
+    _refuse_wrong(
+        username=_wrong_username(normal.username),
+        password=_wrong_password(normal.password),
+        email=_wrong_email(normal.email),
+        display_name=_wrong_display_name(normal.display_name),
+    )
     return normal
+
+
+def checked_changes(
+    *,
+    username: str | None = None,
+    password: str | None = None,
+    email: str | None = None,
+    display_name: str | None = None,
+) -> dict[str, str]:
+    """What is given, in normal form. Raises as `checked` does."""
+    given = {
+        "username": username and _normal(username),
+        "password": password,
+        "email": email and email.strip(),
+        "display_name": display_name and display_name.strip(),
+    }
+    rules = {
+        "username": _wrong_username,
+        "password": _wrong_password,
+        "email": _wrong_email,
+        "display_name": _wrong_display_name,
+    }
+    changes = {field: value for field, value in given.items() if value is not None}
+    _refuse_wrong(**{field: rules[field](value) for field, value in changes.items()})
+    return changes
+
+
+def registered(*, email: str, password: str, name: str) -> NewUser:
+    """The account of somebody who gives an address and no username: it begins with the address."""
+    word = re.sub(r"[^\w.\-]+", "", email.partition("@")[0]).lstrip("_.-")
+    return NewUser(
+        username=word[: USERNAME_CHARACTERS - 10] or "user",
+        password=password,
+        email=email,
+        display_name=name.strip() or word or email,
+    )
 
 
 def checked_email(email: str, *, field: str = "email") -> str:
@@ -70,6 +100,20 @@ def checked_email(email: str, *, field: str = "email") -> str:
 def sign_in_key(name: str) -> str:
     """What a username or e-mail address is compared by: neither case nor width counts."""
     return unicodedata.normalize("NFKC", name).strip().casefold()
+
+
+def _normal(username: str) -> str:
+    return unicodedata.normalize("NFKC", username).strip()
+
+
+def _refuse_wrong(**wrong: str | None) -> None:
+    errors: list[Json] = [
+        {"field": field, "message": message}
+        for field, message in wrong.items()
+        if message is not None
+    ]
+    if errors:
+        raise InvalidInput("The account is not valid.", errors=errors)
 
 
 def _wrong_username(username: str) -> str | None:

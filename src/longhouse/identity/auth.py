@@ -135,7 +135,7 @@ class ScopeMissing(NotAllowed):
     def __init__(self, principal: Principal, scope: str) -> None:
         super().__init__(
             principal,
-            f"{_standing(principal)} does not include {scope}.",
+            f"{_in_words(principal)} does not include {scope}.",
             wanted=scope,
             hint=(
                 "Give it that permission, or use another key."
@@ -304,8 +304,16 @@ def _principal(
     )
 
 
-def _standing(principal: Principal) -> str:
-    """What a principal's scopes come from, in words."""
+def standing_of(principal: Principal) -> str:
+    """What a principal's scopes come from."""
+    if principal.kind is ActorKind.KEY:
+        return "permissions of the key"
+    if principal.role is SystemRole.ADMIN:
+        return "admin of the server"
+    return f"role {principal.tenant_role} in this tenant"
+
+
+def _in_words(principal: Principal) -> str:
     if principal.kind is ActorKind.KEY:
         return "This key"
     return f"Your role {principal.tenant_role} in this tenant"

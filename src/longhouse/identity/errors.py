@@ -24,6 +24,46 @@ class RefreshRefused(Unauthenticated):
         super().__init__("The refresh token is not valid any more.", hint="Sign in again.")
 
 
+class WrongPassword(Forbidden):
+    """The present password is wrong: whoever has the token may have found it somewhere."""
+
+    code = "wrong-password"
+
+    def __init__(self) -> None:
+        super().__init__("The present password is wrong.", hint="Type it again.")
+
+
+class RegistrationClosed(Forbidden):
+    """People do not make accounts of their own on this server."""
+
+    code = "registration-closed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This server lets nobody register.", hint="Ask an admin of the server for an account."
+        )
+
+
+class LastAdmin(Conflict):
+    """The server would be left without an admin who can sign in."""
+
+    code = "last-admin"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This is the only active admin of the server.", hint="Make somebody else one first."
+        )
+
+
+class NoSuchLogin(NotFound):
+    """No login of this id among the caller's."""
+
+    code = "no-such-login"
+
+    def __init__(self, login_id: str) -> None:
+        super().__init__(f"There is no login {login_id[:80]!r}.")
+
+
 class SetupLinkInvalid(Forbidden):
     """The one-time link is unknown, used, expired or replaced by a newer one."""
 

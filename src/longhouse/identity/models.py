@@ -367,6 +367,18 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeenLogin:
+    """A live login as its user sees it among others."""
+
+    id: LoginId
+    created_at: datetime
+    refreshed_at: datetime  # when it was last seen, give or take the life of an access token
+    expires_at: datetime
+    address: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
     """A credential of a tenant, for programs. Without its secret: nobody has that but its owner."""
 

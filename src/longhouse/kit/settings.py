@@ -166,6 +166,9 @@ class Settings(BaseSettings):
         description="Another key that decrypts stored secrets and encrypts none: the next or the "
         "last one while the key is changed.",
     )
+    self_registration: bool = Field(
+        False, description="Whether people may make an account by themselves."
+    )
     tenant_grace_days: int = Field(
         30, ge=0, description="Days for which a deleted tenant can be restored; then it is gone."
     )

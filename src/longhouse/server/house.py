@@ -41,6 +41,7 @@ from longhouse.identity.service.identity import Identity, make_identity
 from longhouse.identity.service.issuing import Lifetimes
 from longhouse.identity.service.liveness import Liveness
 from longhouse.identity.service.secrets import Secrets, prove_keys, remember_key
+from longhouse.identity.worker import Sweeper
 from longhouse.kit import logs
 from longhouse.kit.bus.base import Bus
 from longhouse.kit.bus.choose import default_bus_url, opened_bus
@@ -95,6 +96,7 @@ class House:
     clients: Clients
     streams: Streams
     executor: RunExecutor  # at work only inside `working`
+    sweeper: Sweeper  # likewise
     stopping: asyncio.Event  # set when the server begins to stop: event streams end
     opened_at: float  # by the clock's monotonic seconds
 
@@ -213,6 +215,7 @@ async def open_house(
                         lease=timedelta(seconds=settings.lease_seconds),
                         retention=timedelta(days=settings.run_retention_days),
                     ),
+                    sweeper=Sweeper(database=database, clock=clock, tenants=identity.tenants),
                     stopping=stopping,
                     opened_at=clock.monotonic(),
                 )
@@ -222,17 +225,20 @@ async def open_house(
 async def working(house: House) -> AsyncIterator[asyncio.Task[None] | None]:
     """Execute runs while in the block, if that is this process's duty; yields the task that does.
 
+    It also clears away what has had its time.
+
     Leaving parks the turns under way: they go on when a house is opened again.
     """
     if not house.works:
         yield None
         return
     task = asyncio.create_task(house.executor.run(), name="runs")
-    try:
-        yield task
-    finally:
-        await house.executor.stop(grace=PARK_SECONDS)
-        await task
+    async with house.sweeper.at_work():
+        try:
+            yield task
+        finally:
+            await house.executor.stop(grace=PARK_SECONDS)
+            await task
 
 
 @contextlib.asynccontextmanager
@@ -359,6 +365,7 @@ async def _opened_identity(
         tenant_made=furnish_tenant,
         tenant_goes=(),
         agent_known=agent_rows.exists_in,
+        open_to_all=settings.self_registration,
     )
     try:
         yield identity

@@ -6,7 +6,16 @@
 from fastapi import APIRouter
 
 from longhouse.agents.api import agents, forks, overview, posts, sessions
-from longhouse.identity.api import audit, first_run, keys, logins, tenants
+from longhouse.identity.api import (
+    audit,
+    first_run,
+    keys,
+    logins,
+    own_account,
+    people,
+    permissions,
+    tenants,
+)
 from longhouse.server import health, scrape
 from longhouse.server.alias import alias_router
 from longhouse.server.aliases import ALIASES
@@ -26,6 +35,9 @@ ROUTERS: tuple[tuple[str, APIRouter], ...] = (
     (API, audit.router),
     (API, tenants.router),
     (API, keys.router),
+    (API, own_account.router),
+    (API, people.router),
+    (API, permissions.router),
     (API, posts.router),
     (API, agents.router),
     (API, sessions.router),

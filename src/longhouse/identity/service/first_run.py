@@ -7,31 +7,30 @@ beside a running server too. Passwords are hashed before a transaction and never
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from longhouse.identity import audit
-from longhouse.identity.accounts import NewUser, checked, sign_in_key
+from longhouse.identity.accounts import NewUser, checked
 from longhouse.identity.auth import Origin
-from longhouse.identity.errors import NameTaken, SetUpAlready, SetupLinkInvalid
+from longhouse.identity.errors import SetUpAlready, SetupLinkInvalid
 from longhouse.identity.models import (
     SYSTEM,
     Actor,
     SystemRole,
     Tenant,
     User,
-    UserId,
 )
 from longhouse.identity.passwords import Passwords
 from longhouse.identity.scopes import TenantRole
 from longhouse.identity.service.guessing import SlowDown
 from longhouse.identity.service.issuing import Issuer, SignedIn
+from longhouse.identity.service.people import add_user, write_unique
 from longhouse.identity.service.refusals import Refusals
 from longhouse.identity.service.tenants import TenantMade, add_tenant
 from longhouse.identity.store import members, setup_links, tenants, users
 from longhouse.identity.store.logins import SignedInUser
 from longhouse.identity.tokens import new_refresh_token, new_secret, sha256
 from longhouse.kit.clock import Clock
-from longhouse.kit.db.database import Database, unique_violation
+from longhouse.kit.db.database import Database
 from longhouse.kit.ids import new_id
 
 DEFAULT_TENANT = "default"
@@ -147,12 +146,7 @@ async def create_admin(
     def add(conn: Connection) -> User:
         return _add_admin(conn, new, password_hash, actor=SYSTEM, now=now, tenant_made=tenant_made)
 
-    try:
-        return await database.write(add)
-    except IntegrityError as error:
-        if not unique_violation(error):
-            raise
-    return await database.write(add)  # a rival was faster, and now we see what it wrote
+    return await write_unique(database, add)
 
 
 def _add_admin(
@@ -164,31 +158,7 @@ def _add_admin(
     now: datetime,
     tenant_made: TenantMade,
 ) -> User:
-    user = User(
-        id=UserId(new_id("user")),
-        username=new.username,
-        email=new.email,
-        display_name=new.display_name,
-        role=SystemRole.ADMIN,
-        active=True,
-        created_at=now,
-    )
-    username_key, email_key = sign_in_key(new.username), sign_in_key(new.email)
-    taken = users.taken_fields(conn, username_key=username_key, email_key=email_key)
-    if taken:
-        raise NameTaken(taken)
-    users.add(
-        conn, user, username_key=username_key, email_key=email_key, password_hash=password_hash
-    )
-    audit.record(
-        conn,
-        actor=actor,
-        now=now,
-        action="user.created",
-        target=user.id,
-        tenant_id=None,
-        after={"username": user.username, "email": user.email, "role": user.role},
-    )
+    user = add_user(conn, new, password_hash, role=SystemRole.ADMIN, actor=actor, now=now)
     _join_default_tenant(conn, user, actor=actor, now=now, tenant_made=tenant_made)
     return user
 

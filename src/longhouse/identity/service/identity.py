@@ -20,6 +20,9 @@ from longhouse.identity.service.keys import AgentKnown, ApiKeys
 from longhouse.identity.service.liveness import Liveness
 from longhouse.identity.service.logins import Logins
 from longhouse.identity.service.members import Members
+from longhouse.identity.service.own_account import OwnAccount
+from longhouse.identity.service.people import People
+from longhouse.identity.service.permissions import Permissions
 from longhouse.identity.service.refusals import Refusals
 from longhouse.identity.service.tenants import TenantGoes, TenantMade, Tenants
 from longhouse.identity.tokens import AccessTokens, RefreshTokens
@@ -42,6 +45,9 @@ class Identity:
     liveness: Liveness
     logins: Logins
     members: Members
+    own_account: OwnAccount
+    people: People
+    permissions: Permissions
     refusals: Refusals
     tenants: Tenants
 
@@ -60,11 +66,12 @@ def make_identity(
     tenant_made: TenantMade,
     tenant_goes: Sequence[TenantGoes],
     agent_known: AgentKnown,
+    open_to_all: bool,
 ) -> Identity:
     """The services on one database.
 
     `signing`: keys of access tokens. `refresh_secret` and `key_secret`, under which API keys are
-    hashed: the same in every process, for good.
+    hashed: the same in every process, for good. `open_to_all`: whether people may register.
     """
     tokens = AccessTokens(signing)
     slow_down = SlowDown(database=database, clock=clock)
@@ -109,6 +116,19 @@ def make_identity(
             refusals=refusals,
         ),
         members=Members(database=database, bus=bus, clock=clock),
+        own_account=OwnAccount(
+            database=database,
+            bus=bus,
+            clock=clock,
+            passwords=passwords,
+            slow_down=slow_down,
+            issuer=issuer,
+            refusals=refusals,
+            tenant_made=tenant_made,
+            open_to_all=open_to_all,
+        ),
+        people=People(database=database, bus=bus, clock=clock, passwords=passwords),
+        permissions=Permissions(database=database, agent_known=agent_known),
         refusals=refusals,
         tenants=Tenants(
             database=database,

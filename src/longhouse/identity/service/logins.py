@@ -86,10 +86,14 @@ class Logins:
         await self._slow_down.forgive(account=account, address=origin.address)
         now = self._clock.now()
         refresh = new_refresh_token()
-        signed_in = await self._database.write(
-            lambda conn: self._issuer.begin(conn, found[0], refresh, origin=origin, now=now)
-        )
-        return self._issuer.hand_out(signed_in, refresh)
+
+        def begin(conn: Connection) -> SignedInUser:
+            # While we were hashing, it may have become another password, and every login ended.
+            if not users.still_has(conn, found[0].id, found[1]):
+                raise WrongCredentials
+            return self._issuer.begin(conn, found[0], refresh, origin=origin, now=now)
+
+        return self._issuer.hand_out(await self._database.write(begin), refresh)
 
     async def refresh(self, refresh_token: str, *, origin: Origin) -> SignedIn:
         """New tokens for a refresh token, which is used up by it.

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, or_, select, update
 
 from longhouse.identity.models import (
     Login,
     LoginId,
     Membership,
+    SeenLogin,
     TenantStatus,
     User,
     UserId,
@@ -118,6 +119,38 @@ def revoke(conn: Connection, login_id: LoginId, *, now: datetime) -> bool:
         .values(revoked_at=now)
     )
     return done.rowcount == 1
+
+
+def revoke_all(conn: Connection, user_id: UserId, *, now: datetime) -> int:
+    """End every login of a user; how many there were."""
+    mine = (logins.c.user_id == user_id) & logins.c.revoked_at.is_(None)
+    return conn.execute(update(logins).where(mine).values(revoked_at=now)).rowcount
+
+
+def live_of(conn: Connection, user_id: UserId, *, now: datetime) -> list[SeenLogin]:
+    """The logins of a user that are not over, the newest first."""
+    live = (
+        (logins.c.user_id == user_id) & logins.c.revoked_at.is_(None) & (logins.c.expires_at > now)
+    )
+    rows = conn.execute(select(logins).where(live).order_by(logins.c.id.desc()))
+    return [
+        SeenLogin(
+            id=LoginId(row.id),
+            created_at=row.created_at,
+            refreshed_at=row.refreshed_at,
+            expires_at=row.expires_at,
+            address=row.address,
+            user_agent=row.user_agent,
+        )
+        for row in rows
+    ]
+
+
+def forget_ended(conn: Connection, *, before: datetime) -> int:
+    """Delete logins that were over before this moment; how many."""
+    return conn.execute(
+        delete(logins).where(or_(logins.c.expires_at < before, logins.c.revoked_at < before))
+    ).rowcount
 
 
 def _signed_in(conn: Connection, which: ColumnElement[bool]) -> dict[LoginId, SignedInUser]:
