@@ -1,20 +1,19 @@
 """No command gets out of the sandbox: every attempt of the table is made and fails."""
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixtures_sandbox import Escapes
 from tests.runtime.sandbox.attempts import ATTEMPTS, SECRET, VICTIM_MARK, Attempt
+from tests.runtime.sandbox.users import ME, ORDINARY, as_ordinary_user
 
 from longhouse.runtime.sandbox import landlock_guard
 from longhouse.runtime.sandbox.base import Command, Sandbox, SandboxLimits
@@ -31,7 +30,6 @@ LIMITS = SandboxLimits(
     file_bytes=32 << 20,
     open_files=256,
 )
-NOBODY = 65534
 
 
 @dataclass(kw_only=True)
@@ -105,29 +103,6 @@ def listener(family: int, address: tuple[str, int] | str) -> socket.socket:
     return made
 
 
-@dataclass
-class Table:
-    """What was tried and what came of it."""
-
-    rows: list[tuple[str, bool, str]] = field(default_factory=list)
-
-    def text(self) -> str:
-        lines = [
-            f"{'ESCAPED' if out else 'held':8} {name:50} {said}" for name, out, said in self.rows
-        ]
-        held = sum(not out for _, out, _ in self.rows)
-        return "\n".join(["", *lines, f"{held} of {len(self.rows)} attempts held", ""])
-
-
-@pytest.fixture(scope="module")
-def table(request: pytest.FixtureRequest) -> Iterator[Table]:
-    made = Table()
-    yield made
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        sys.stdout.write(made.text())
-
-
 def last_words(output: bytes) -> str:
     """The last line a command printed: what the kernel told it."""
     lines = output.decode(errors="replace").strip().splitlines()
@@ -143,15 +118,15 @@ def test_the_table_is_long_enough() -> None:
 @pytest.mark.parametrize("hosts", [(), ("shop.example",)], ids=["no-hosts", "hosts"])
 @pytest.mark.parametrize("attempt", ATTEMPTS, ids=str)
 async def test_no_command_can(
-    attempt: Attempt, hosts: tuple[str, ...], protection: Sandbox, world: World, table: Table
+    attempt: Attempt, hosts: tuple[str, ...], protection: Sandbox, world: World, escapes: Escapes
 ) -> None:
     sandbox = Egress().reaching(protection, hosts)
 
     done = await sandbox.run(world.command(attempt))
 
     escaped = b"ESCAPED" in done.output or bool(world.damage())
-    name = f"{attempt.name}, with hosts" if hosts else attempt.name
-    table.rows.append((name, escaped, last_words(done.output)))
+    layer = f"{protection.name}, with hosts" if hosts else protection.name
+    escapes(layer, ME, "a command", [(attempt.name, escaped, last_words(done.output))])
     assert b"ESCAPED" not in done.output, done.output.decode(errors="replace")
     assert world.damage() == []
     assert not done.timed_out
@@ -168,9 +143,13 @@ async def test_without_a_sandbox_anybody_can(attempt: Attempt, world: World) -> 
 
 @pytest.mark.sandbox
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_no_command_can_under_a_server_of_an_ordinary_user(protection: Sandbox) -> None:
-    outcomes = as_nobody(lambda place: asyncio.run(try_all(place)))
+@pytest.mark.usefixtures("anyio_backend")  # an asynchronous fixture needs it in a plain test
+def test_no_command_can_under_a_server_of_an_ordinary_user(
+    protection: Sandbox, escapes: Escapes
+) -> None:
+    outcomes = as_ordinary_user(lambda place: asyncio.run(try_all(place)))
 
+    escapes("bubblewrap", ORDINARY, "a command", outcomes["tries"])
     assert outcomes["sandbox"] == "bubblewrap"
     assert outcomes["ran"] == len(ATTEMPTS)
     assert outcomes["escaped"] == []
@@ -179,11 +158,11 @@ def test_no_command_can_under_a_server_of_an_ordinary_user(protection: Sandbox) 
 
 @pytest.mark.sandbox
 @pytest.mark.skipif(landlock_guard.abi() < OLDEST_ABI, reason="this kernel's Landlock is too old")
-def test_no_command_can_under_landlock(table: Table) -> None:
+def test_no_command_can_under_landlock(escapes: Escapes) -> None:
     kept = [each for each in ATTEMPTS if not each.sight]
     outcomes = as_ordinary_user(lambda place: asyncio.run(try_all(place, "landlock", kept)))
 
-    table.rows += [(f"{each.name}, Landlock", *outcomes["words"][each.name]) for each in kept]
+    escapes("landlock", ORDINARY, "a command", outcomes["tries"])
     assert len(kept) >= 40
     assert outcomes["sandbox"] == "landlock"
     assert outcomes["ran"] == len(kept)
@@ -201,40 +180,11 @@ async def try_all(
         world.env["SERVER_HOME"] = "/nonexistent"
         done = [(each.name, await sandbox.run(world.command(each))) for each in attempts]
         return {
-            "words": {
-                name: (b"ESCAPED" in each.output, last_words(each.output)) for name, each in done
-            },
+            "tries": [
+                (name, b"ESCAPED" in each.output, last_words(each.output)) for name, each in done
+            ],
             "sandbox": sandbox.name,
             "ran": sum(b"python3: not found" not in each.output for _, each in done),
             "escaped": [name for name, each in done if b"ESCAPED" in each.output],
             "damage": world.damage(),
         }
-
-
-def as_ordinary_user(work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """What `work` returns in a process that is not root's: this one, or one of `nobody`."""
-    if os.geteuid() == 0:
-        return as_nobody(work)
-    with tempfile.TemporaryDirectory() as place:
-        return work(Path(place))
-
-
-def as_nobody(work: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
-    """What `work` returns in a process of the user `nobody`, with a directory of its own."""
-    reader, writer = os.pipe()
-    with tempfile.TemporaryDirectory() as place:
-        os.chown(place, NOBODY, NOBODY)
-        child = os.fork()
-        if child == 0:  # pragma: no cover - another process
-            try:
-                os.setgroups([])
-                os.setresgid(NOBODY, NOBODY, NOBODY)
-                os.setresuid(NOBODY, NOBODY, NOBODY)
-                os.write(writer, json.dumps(work(Path(place))).encode())
-            finally:
-                os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader) as answer:
-            outcome: dict[str, Any] = json.loads(answer.read() or "{}")
-        os.waitpid(child, 0)
-    return outcome

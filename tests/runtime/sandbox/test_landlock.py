@@ -1,4 +1,4 @@
-"""What only the Landlock sandbox promises. Under root, its commands are run as `nobody`."""
+"""What only the Landlock sandbox promises. Under root, its commands are run as an ordinary user."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.patience import wait_until
-from tests.runtime.sandbox.test_escapes import as_ordinary_user
+from tests.runtime.sandbox.users import as_ordinary_user
 
 from longhouse.runtime.sandbox import landlock_guard
 from longhouse.runtime.sandbox.base import Command, SandboxLimits, SandboxRefused
