@@ -46,9 +46,11 @@ class RewritingJournal(MemoryJournal):
         await self._load(agent_id)
         return await super().acquire(agent_id)
 
-    async def append(self, agent_id: str, drafts: Sequence[Draft], *, epoch: int) -> list[Event]:
+    async def append(
+        self, agent_id: str, drafts: Sequence[Draft], *, epoch: int, at: int | None = None
+    ) -> list[Event]:
         """Write; it is on the disk only once the turn ends."""
-        events = await super().append(agent_id, drafts, epoch=epoch)
+        events = await super().append(agent_id, drafts, epoch=epoch, at=at)
         if any(isinstance(draft.body, Done) for draft in drafts):
             await self._save(agent_id)
         return events

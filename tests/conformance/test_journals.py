@@ -29,6 +29,7 @@ from longhouse.runtime.journals.base import (
     DuplicateKey,
     Fenced,
     Journal,
+    Moved,
     NoSuchPoint,
     UnknownAgent,
     ring_topic,
@@ -230,6 +231,25 @@ async def test_every_write_rings_with_the_last_number(journal: Journal) -> None:
         payloads = [message.payload for _ in range(3) if (message := await rings.next(PATIENCE))]
 
     assert payloads == [b"2", b"3", b"4"]
+
+
+async def test_what_is_to_follow_on_an_event_is_written_only_right_after_it(
+    journal: Journal,
+) -> None:
+    await journal.create("a", [created()])
+    epoch = (await journal.acquire("a")).epoch
+
+    (event,) = await journal.append("a", [text("one")], epoch=epoch, at=1)
+    await journal.post("a", [text("from outside")])
+    with pytest.raises(Moved):
+        await journal.append("a", [text("late")], epoch=epoch, at=event.seq)
+    with pytest.raises(Moved):
+        await journal.append("a", [text("early")], epoch=epoch, at=4)
+    with pytest.raises(Fenced):
+        await journal.append("a", [text("old")], epoch=epoch - 1, at=3)
+    await journal.append("a", [text("two")], epoch=epoch, at=3)
+
+    assert words(await journal.read("a")) == ["one", "from outside", "two"]
 
 
 async def test_the_bus_rings_with_the_id_of_a_journal_that_was_deleted(journal: Journal) -> None:

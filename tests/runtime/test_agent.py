@@ -23,7 +23,9 @@ from longhouse.protocol.events import (
     MessageReceived,
     Outcome,
     PermissionDecided,
+    StateChanged,
     StepComplete,
+    StepStarted,
     Todo,
     TodoReminder,
     ToolCall,
@@ -52,11 +54,14 @@ class HeldJournal(MemoryJournal):
         self.hold: type[Body] | None = None
         self.lose: type[Body] | None = None  # written, and then the connection is lost
         self.unreadable = 0  # reads that fail from now on
+        self.writes: list[list[type[Body]]] = []
         self.held = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def append(self, agent_id: str, drafts: Sequence[Draft], *, epoch: int) -> list[Event]:
-        return await self._answer(await super().append(agent_id, drafts, epoch=epoch))
+    async def append(
+        self, agent_id: str, drafts: Sequence[Draft], *, epoch: int, at: int | None = None
+    ) -> list[Event]:
+        return await self._answer(await super().append(agent_id, drafts, epoch=epoch, at=at))
 
     async def post(self, agent_id: str, drafts: Sequence[Draft]) -> list[Event]:
         return await self._answer(await super().post(agent_id, drafts))
@@ -76,6 +81,7 @@ class HeldJournal(MemoryJournal):
 
     async def _answer(self, events: list[Event]) -> list[Event]:
         bodies = [event.body for event in events]
+        self.writes.append([type(body) for body in bodies])
         if self.hold is not None and any(isinstance(body, self.hold) for body in bodies):
             self.held.set()
             await self.go_on.wait()
@@ -222,6 +228,49 @@ async def test_an_interrupt_is_heard_although_the_journal_could_not_be_read_at_f
 
     assert await rest(agent) is AgentState.READY
     assert [body.reason for body in await house.bodies(Done)] == [DoneReason.INTERRUPTED]
+
+
+async def test_a_message_and_the_beginning_of_its_turn_are_one_write(house: House) -> None:
+    agent = await house.agent(say("one"), say("two"))
+    await agent.send("first")
+    await rest(agent)
+    house.journal.writes.clear()
+
+    await agent.send("second")
+
+    assert house.journal.writes[0] == [MessageReceived, StateChanged, StepStarted]
+    assert await rest(agent) is AgentState.READY
+    assert agent.last_words() == "two"
+
+
+async def test_a_message_that_another_process_has_written_before_is_told_before(
+    house: House,
+) -> None:
+    agent = await house.agent(say("one"), say("both"))
+    await agent.send("first")
+    await rest(agent)
+    await house.journal.post("a", [Draft(MessageReceived(message_id="m2", text="second"))])
+
+    await agent.send("third", message_id="m3")
+
+    await rest(agent)
+    assert [body.messages for body in await house.bodies(StepStarted)][1:] == [("m2", "m3")]
+
+
+async def test_a_message_whose_write_seemed_to_fail_is_answered_once_it_is_sent_again(
+    house: House,
+) -> None:
+    agent = await house.agent(say("one"), say("two"))
+    await agent.send("first")
+    await rest(agent)
+    house.journal.lose = MessageReceived
+    with pytest.raises(Unavailable):
+        await agent.send("second", message_id="m2")
+
+    await agent.send("second", message_id="m2")
+
+    assert await rest(agent) is AgentState.READY
+    assert len(await house.bodies(MessageReceived)) == len(await house.bodies(Done)) == 2
 
 
 async def test_two_calls_of_one_answer_with_the_same_id_are_two_calls(house: House) -> None:

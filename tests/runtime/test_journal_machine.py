@@ -142,8 +142,11 @@ class LateJournal(MemoryJournal):
         self.refusing = 0  # writes that are about to be refused
         self._chance = chance
 
-    async def append(self, agent_id: str, drafts: Sequence[Draft], *, epoch: int) -> list[Event]:
-        return await self._late(super().append(agent_id, drafts, epoch=epoch), self._fault())
+    async def append(
+        self, agent_id: str, drafts: Sequence[Draft], *, epoch: int, at: int | None = None
+    ) -> list[Event]:
+        work = super().append(agent_id, drafts, epoch=epoch, at=at)
+        return await self._late(work, self._fault())
 
     async def post(self, agent_id: str, drafts: Sequence[Draft]) -> list[Event]:
         return await self._late(super().post(agent_id, drafts), self._fault())

@@ -228,9 +228,11 @@ class CountingJournal(MemoryJournal):
         self._note()
         return await super().acquire(agent_id)
 
-    async def append(self, agent_id: str, drafts: Any, *, epoch: int) -> list[Event]:
+    async def append(
+        self, agent_id: str, drafts: Any, *, epoch: int, at: int | None = None
+    ) -> list[Event]:
         self._note()
-        return await super().append(agent_id, drafts, epoch=epoch)
+        return await super().append(agent_id, drafts, epoch=epoch, at=at)
 
     async def read(self, agent_id: str, **how: Any) -> list[Event]:
         self._note()

@@ -677,9 +677,11 @@ class FreezingJournal(SQLiteJournal):
         write = super().acquire
         return await self._write(lambda: write(agent_id))
 
-    async def append(self, agent_id: str, drafts: Sequence[Draft], *, epoch: int) -> list[Event]:
+    async def append(
+        self, agent_id: str, drafts: Sequence[Draft], *, epoch: int, at: int | None = None
+    ) -> list[Event]:
         write = super().append
-        return await self._write(lambda: write(agent_id, drafts, epoch=epoch))
+        return await self._write(lambda: write(agent_id, drafts, epoch=epoch, at=at))
 
     async def post(self, agent_id: str, drafts: Sequence[Draft]) -> list[Event]:
         write = super().post

@@ -7,9 +7,10 @@ run that answers it are one), the runtime uses `DatabaseJournal`. Who may see a 
 here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 import msgspec
 from sqlalchemy import (
@@ -66,6 +67,7 @@ from longhouse.runtime.journals.base import (
     DuplicateKey,
     Fenced,
     Head,
+    Moved,
     UnknownAgent,
     check_point,
     ring,
@@ -137,7 +139,9 @@ def _advance(condition: str) -> TextClause:
 
 
 _ADVANCE_NEW = _advance("last_seq = 0")
-_ADVANCE_AS_WRITER = _advance("last_seq > 0 AND epoch = :epoch")
+_ADVANCE_AS_WRITER = _advance(
+    "last_seq > 0 AND epoch = :epoch AND last_seq = COALESCE(:at, last_seq)"
+).bindparams(bindparam("at", type_=BigInteger))
 _ADVANCE_FROM_OUTSIDE = _advance("last_seq > 0")
 
 _ACQUIRE = text("""
@@ -210,14 +214,27 @@ def create(
 
 
 def append(
-    conn: Connection, session_id: str, drafts: Sequence[Draft], *, epoch: int, now: datetime
+    conn: Connection,
+    session_id: str,
+    drafts: Sequence[Draft],
+    *,
+    epoch: int,
+    at: int | None = None,
+    now: datetime,
 ) -> Written:
-    """Write as the writer. Raises `Fenced`, `DuplicateKey`, `UnknownAgent`."""
-    written = _write(conn, _ADVANCE_AS_WRITER, session_id, drafts, now=now, epoch=epoch)
+    """Write as the writer; with `at`, only right after the event of that number.
+
+    Raises `Fenced`, `Moved`, `DuplicateKey`, `UnknownAgent`.
+    """
+    rights = {"epoch": epoch, "at": at}
+    written = _write(conn, _ADVANCE_AS_WRITER, session_id, drafts, now=now, rights=rights)
     if written is not None:
         return written
-    if head(conn, session_id) is None:
+    stands = head(conn, session_id)
+    if stands is None:
         raise _unknown(session_id)
+    if stands.epoch == epoch:
+        raise Moved(f"The session {session_id!r} does not end with event {at}.")
     raise Fenced(f"The session {session_id!r} has a newer writer than epoch {epoch}.")
 
 
@@ -382,13 +399,11 @@ def _write(
     drafts: Sequence[Draft],
     *,
     now: datetime,
-    epoch: int | None = None,
+    rights: Mapping[str, int | None] = MappingProxyType({}),
 ) -> Written | None:
     changed = changes([draft.body for draft in drafts])
     parameters = _advance_parameters(session_id, changed, count=len(drafts), now=now)
-    if epoch is not None:
-        parameters["epoch"] = epoch
-    row = conn.execute(advance, parameters).one_or_none()
+    row = conn.execute(advance, {**parameters, **rights}).one_or_none()
     if row is None:
         return None
     # The session's row is ours until the commit: nobody can add a key behind our back.
@@ -690,10 +705,12 @@ class DatabaseJournal:
         """Become the one writer."""
         return await self._database.write(lambda conn: acquire(conn, agent_id))
 
-    async def append(self, agent_id: str, drafts: Sequence[Draft], *, epoch: int) -> list[Event]:
+    async def append(
+        self, agent_id: str, drafts: Sequence[Draft], *, epoch: int, at: int | None = None
+    ) -> list[Event]:
         """Write as the writer."""
         written = await self._database.write(
-            lambda conn: append(conn, agent_id, drafts, epoch=epoch, now=self._clock.now())
+            lambda conn: append(conn, agent_id, drafts, epoch=epoch, at=at, now=self._clock.now())
         )
         written.ring(self.bus)
         return written.events

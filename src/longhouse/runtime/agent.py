@@ -417,8 +417,7 @@ class Agent:
             raise InvalidInput("The message is empty.", hint="Say what the agent should do.")
         check_sizes(attachments, most_bytes=self._life.services.most_attachment_bytes)
         with suppress(DuplicateKey):
-            await self._life.tell(draft(message, blobs_of(attachments)))
-        self._life.wake()
+            await self._life.receive(draft(message, blobs_of(attachments)))
 
     async def _read_answer(self, message_id: str, since: int) -> _Answer:
         """How the turn that took this message in ended."""

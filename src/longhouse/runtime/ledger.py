@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 
 from longhouse.protocol.events import (
@@ -23,7 +24,7 @@ from longhouse.protocol.events import (
     attached_to,
 )
 from longhouse.runtime.context import Context
-from longhouse.runtime.journals.base import Fenced, Journal
+from longhouse.runtime.journals.base import Fenced, Journal, Moved
 from longhouse.runtime.tasks import finish
 
 NO_BLOBS: Mapping[str, bytes] = MappingProxyType({})
@@ -90,6 +91,27 @@ class Ledger:
         what was written.
         """
         await finish(self._append([draft(body, blobs) for body in bodies]))
+
+    async def begin(self, *drafts: Draft) -> bool:
+        """Write as the writer, if nobody has written since. False, and nothing written, else.
+
+        Raises `DuplicateKey`.
+        """
+        begun = False
+
+        async def write() -> None:
+            nonlocal begun
+            async with self._lock:
+                with suppress(Fenced, Moved):
+                    await self._follow_on(
+                        await self._journal.append(
+                            self._agent_id, drafts, epoch=self.epoch, at=self.context.seq
+                        )
+                    )
+                    self.in_touch = begun = True
+
+        await finish(write())
+        return begun
 
     async def post(self, *bodies: Body, blobs: Mapping[str, bytes] = NO_BLOBS) -> None:
         """Write from outside. Raises `DuplicateKey`."""

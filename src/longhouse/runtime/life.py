@@ -106,16 +106,20 @@ class Life:
         await self._come_if_there_is_room()
         return await self._read() if self._memory is None else self._memory.ledger
 
-    async def tell(self, *drafts: Draft) -> None:
-        """Write from outside what the agent is to act on, and wake it then.
+    async def receive(self, message: Draft) -> None:
+        """Take a message in, and go on with it. Raises `DuplicateKey`, `UnknownAgent`."""
+        try:
+            if not await self._begin_with(message):
+                await self.tell(message)
+        finally:
+            self.wake()
 
-        Raises `DuplicateKey`, `UnknownAgent`.
-        """
-        if (memory := self._memory) is None:
+    async def tell(self, *drafts: Draft) -> None:
+        """Write from outside. Raises `DuplicateKey`, `UnknownAgent`."""
+        if self._memory is None:
             await self.services.journal.post(self.id, drafts)
         else:
-            await memory.ledger.tell(*drafts)
-            memory.ledger.in_touch = self.services.drive  # else nobody knows when it goes on
+            await self._memory.ledger.tell(*drafts)
 
     def expect(self, message_id: str, fits: Fits) -> Callable[[], None]:
         """Hold the answer to a message to more than its schema, in this process. Its undo."""
@@ -288,6 +292,17 @@ class Life:
         else:
             self._driving = None
             self._at_rest.set()
+
+    async def _begin_with(self, message: Draft) -> bool:
+        """Where the agent rests here, the message and its turn's beginning are one write."""
+        if not self.services.drive or self._memory is None or self._driving is not None:
+            return False
+        if self._pool.closed or not self._pool.has_room_for(self):
+            return False
+        async with self._pool.place(self):
+            memory = self._in_memory()
+            async with memory.running:
+                return await memory.turn.begin(message)
 
     async def _drive(self) -> None:
         """Run for as long as there is something to do."""

@@ -10,7 +10,7 @@ No I/O and no clock here: the time comes in as a number.
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -140,6 +140,13 @@ def newest_that_stay(messages: Sequence[Message], tokens: int) -> int:
         if not isinstance(message, ToolMessage):
             kept = count
     return kept
+
+
+def first_step(context: Context, message_id: str) -> StartStep | None:
+    """The step that a message begins whose agent rests, when nothing else is to be told with it."""
+    if context.turn_open or context.queued or context.state is not AgentState.READY:
+        return None
+    return replace(_start_step(context), messages=(message_id,))
 
 
 def _begin(context: Context) -> Action:

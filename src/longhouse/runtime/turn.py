@@ -24,6 +24,7 @@ from longhouse.protocol.events import (
     ContextCompressed,
     Done,
     DoneReason,
+    Draft,
     ErrorRaised,
     FileChanged,
     JsonObject,
@@ -61,7 +62,7 @@ from longhouse.runtime.journals.base import (
     microseconds,
     ring_topic,
 )
-from longhouse.runtime.ledger import Ledger
+from longhouse.runtime.ledger import Ledger, draft
 from longhouse.runtime.loop import (
     AskModel,
     Compress,
@@ -72,6 +73,7 @@ from longhouse.runtime.loop import (
     Stop,
     after_results,
     first_batch,
+    first_step,
     next_action,
 )
 from longhouse.runtime.model import Block, ModelError, ModelResponse, UserMessage
@@ -146,6 +148,16 @@ class Turn:
                 ear.cancel()
                 await ended(ear)
 
+    async def begin(self, message: Draft) -> bool:
+        """Write a message and the step that it begins at once. False: this is not the moment."""
+        body = message.body
+        if self._ledger.epoch == 0 or not isinstance(body, MessageReceived):
+            return False
+        action = first_step(self._context, body.message_id)
+        if action is None:
+            return False
+        return await self._ledger.begin(message, *map(draft, self._opening(action)))
+
     async def give_up(self, problem: ErrorRaised) -> None:
         """End the turn that nobody could finish as failed, without its post, model and tools."""
         try:
@@ -170,6 +182,8 @@ class Turn:
     async def _act_until_rest(self) -> None:
         post = await self._s.post(self._id, self._context.post)
         self._workspace = await self._s.workspace(self._id, self._context.metadata)
+        if self._context.step_open and (followed := self._following(post)):
+            await self._ledger.append(*followed)  # the step began before the post was at hand
         # A call whose start is written is not between two actions: the next run would seal it.
         while self._intended or not self._parked():
             now = microseconds(self._s.clock)
@@ -178,7 +192,7 @@ class Turn:
                     await self._move_to(state)
                     return
                 case StartStep() as action:
-                    await self._ledger.append(*self._opening(post, action))
+                    await self._ledger.append(*self._opening(action, *self._following(post)))
                 case AskModel():
                     await self._interruptibly(self._ask(post))
                 case Compress(kept):
@@ -276,12 +290,14 @@ class Turn:
 
     # --- a step: one model call ---------------------------------------------------------------
 
-    def _opening(self, post: Post, action: StartStep) -> list[Body]:
-        context = self._context
-        bodies = self._towards(AgentState.WORKING)
+    def _following(self, post: Post) -> list[Body]:
+        """Which post the agent follows, if the journal does not say so yet."""
         followed = PostFollowed(post=post.name, digest=post.digest, version=post.version)
-        if followed != context.followed:
-            bodies.append(followed)
+        return [] if followed == self._context.followed else [followed]
+
+    def _opening(self, action: StartStep, *followed: Body) -> list[Body]:
+        context = self._context
+        bodies = [*self._towards(AgentState.WORKING), *followed]
         if action.remind:
             bodies.append(TodoReminder(step=context.step, open=context.open_todos()))
         fired = [body for one in action.due for body in firing(one, step=context.step)]
@@ -522,7 +538,9 @@ class Turn:
         if context.answer is not None:
             return []
         action = after_results(context, post.limits, now=microseconds(self._s.clock))
-        return self._opening(post, action) if isinstance(action, StartStep) else []
+        if not isinstance(action, StartStep):
+            return []
+        return self._opening(action, *self._following(post))
 
     def _tool_context(self, post: Post, asked: ToolCall) -> ToolContext:
         return ToolContext(

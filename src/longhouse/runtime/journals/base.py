@@ -7,6 +7,7 @@ an epoch) and by anybody who reads or posts from outside.
     ├── UnknownAgent          no such journal
     ├── NoSuchPoint           a journal has not come so far
     ├── DuplicateKey          a draft with this key is there already
+    ├── Moved                 it does not stand where the writer thought; nothing was written
     └── Fenced                somebody took the journal over; nothing was written
 """
 
@@ -78,8 +79,13 @@ class Journal(Protocol):
         """
         ...
 
-    async def append(self, agent_id: str, drafts: Sequence[Draft], *, epoch: int) -> list[Event]:
-        """Write as the writer. Raises `Fenced` when `epoch` is not the newest, `DuplicateKey`."""
+    async def append(
+        self, agent_id: str, drafts: Sequence[Draft], *, epoch: int, at: int | None = None
+    ) -> list[Event]:
+        """Write as the writer; with `at`, only right after the event of that number.
+
+        Raises `Fenced` when `epoch` is not the newest, `Moved`, `DuplicateKey`, `UnknownAgent`.
+        """
         ...
 
     async def post(self, agent_id: str, drafts: Sequence[Draft]) -> list[Event]:
@@ -174,6 +180,14 @@ class DuplicateKey(JournalError):
     status = 409
     code = "duplicate-key"
     title = "This is in the journal already"
+
+
+class Moved(JournalError):
+    """Others have written since, so that this has no place any more; nothing was written."""
+
+    status = 409
+    code = "journal-moved"
+    title = "The journal has grown meanwhile"
 
 
 class Fenced(JournalError):

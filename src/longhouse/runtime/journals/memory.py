@@ -15,6 +15,7 @@ from longhouse.runtime.journals.base import (
     DuplicateKey,
     Fenced,
     Head,
+    Moved,
     UnknownAgent,
     check_point,
     microseconds,
@@ -124,10 +125,15 @@ class MemoryJournal:
         record.epoch += 1
         return self._head(agent_id, record)
 
-    async def append(self, agent_id: str, drafts: Sequence[Draft], *, epoch: int) -> list[Event]:
+    async def append(
+        self, agent_id: str, drafts: Sequence[Draft], *, epoch: int, at: int | None = None
+    ) -> list[Event]:
         """Write as the writer."""
-        if self._record(agent_id).epoch != epoch:
+        record = self._record(agent_id)
+        if record.epoch != epoch:
             raise Fenced(f"Agent {agent_id!r} has a newer writer than epoch {epoch}.")
+        if at is not None and record.seq != at:
+            raise Moved(f"The journal of {agent_id!r} does not end with event {at}.")
         return self._write(agent_id, drafts)
 
     async def post(self, agent_id: str, drafts: Sequence[Draft]) -> list[Event]:

@@ -24,6 +24,7 @@ from longhouse.runtime.journals.base import (
     DuplicateKey,
     Fenced,
     Head,
+    Moved,
     UnknownAgent,
     check_point,
     microseconds,
@@ -81,7 +82,8 @@ _HEAD = "SELECT seq, epoch FROM journals WHERE agent = ?"
 _ACQUIRE = "UPDATE journals SET epoch = epoch + 1 WHERE agent = ? RETURNING seq, epoch"
 _ADVANCE = "UPDATE journals SET seq = seq + ? WHERE agent = ? RETURNING id, seq, parent"
 _ADVANCE_AS_WRITER = (
-    "UPDATE journals SET seq = seq + ? WHERE agent = ? AND epoch = ? RETURNING id, seq, parent"
+    "UPDATE journals SET seq = seq + ?1 WHERE agent = ?2 AND epoch = ?3"
+    " AND seq = COALESCE(?4, seq) RETURNING id, seq, parent"
 )
 _INSERT = "INSERT INTO events (journal, seq, time, type, body, key) VALUES (?, ?, ?, ?, ?, ?)"
 _READ = "SELECT e.seq, e.time, e.body FROM events AS e WHERE e.journal = ?"
@@ -194,14 +196,18 @@ class SQLiteJournal:
             raise UnknownAgent(f"There is no agent {agent_id!r}.")
         return Head(agent_id=agent_id, seq=row[0], epoch=row[1])
 
-    async def append(self, agent_id: str, drafts: Sequence[Draft], *, epoch: int) -> list[Event]:
+    async def append(
+        self, agent_id: str, drafts: Sequence[Draft], *, epoch: int, at: int | None = None
+    ) -> list[Event]:
         """Write as the writer."""
-        events = await self._insert(
-            agent_id, drafts, _ADVANCE_AS_WRITER, (len(drafts), agent_id, epoch)
-        )
+        parameters = (len(drafts), agent_id, epoch, at)
+        events = await self._insert(agent_id, drafts, _ADVANCE_AS_WRITER, parameters)
         if events is None:
-            if await self.head(agent_id) is None:
+            head = await self.head(agent_id)
+            if head is None:
                 raise UnknownAgent(f"There is no agent {agent_id!r}.")
+            if head.epoch == epoch:
+                raise Moved(f"The journal of {agent_id!r} does not end with event {at}.")
             raise Fenced(f"Agent {agent_id!r} has a newer writer than epoch {epoch}.")
         return events
 
