@@ -10,7 +10,6 @@ import ipaddress
 import itertools
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from tests.e2e.people import ACCOUNT, PASSWORD
 from tests.e2e.servers import LINK, LONGHOUSE, environment
 from tests.patience import PATIENCE
+from tests.ports import kept_port
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "web" / "openapi.json").read_text("utf-8"))
@@ -98,9 +98,12 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A server of these tests."""
     directory = tmp_path_factory.mktemp("contract")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    with kept_port() as port:
+        yield from _served(directory, port)
+
+
+def _served(directory: Path, port: int) -> Iterator[House]:
+    """The server at that port, until the tests are over."""
     address = f"http://127.0.0.1:{port}"
     given = {
         "LONGHOUSE_DATA_DIR": str(directory / "house"),
